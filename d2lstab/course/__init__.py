@@ -1,0 +1,1 @@
+"""What a notebook needs: start, compare, guess, exercises, claims."""

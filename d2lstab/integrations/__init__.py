@@ -1,0 +1,1 @@
+"""Readers' own d2l models and data, in and out."""

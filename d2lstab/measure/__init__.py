@@ -1,0 +1,1 @@
+"""What really happens: a model and a batch, or a simulation, to a frozen result."""

@@ -1,0 +1,1 @@
+"""How parameters move: update rules, schedules, clipping, descent, training."""

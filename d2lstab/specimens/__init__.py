@@ -1,0 +1,1 @@
+"""What we experiment on: networks, cells, toy surfaces, data."""

@@ -1,0 +1,1 @@
+"""What the mathematics predicts: numbers to numbers; it knows no network."""

@@ -1,0 +1,1 @@
+"""Knobs on the pictures."""
