@@ -1,1 +1,5 @@
-"""Pictures of results: each function draws a result on the Axes it is given."""
+"""Pictures of results: each function takes `Axes` and a result, and draws it."""
+
+from d2lstab.plots.style import draw_theory, figure, label_ends, mark_nonfinite, show
+
+__all__ = ["draw_theory", "figure", "label_ends", "mark_nonfinite", "show"]

@@ -1,1 +1,5 @@
 """Knobs on the pictures."""
+
+from d2lstab.widgets.explorer import Explorer
+
+__all__ = ["Explorer"]
