@@ -1,0 +1,82 @@
+"""The ledger: what the lecture notes claim, and where the course meets each claim."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+
+__all__ = ["Claim", "Ledger", "claims"]
+
+VERDICTS = ("wrong", "imprecise", "holds", "editorial")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One entry of the ledger."""
+
+    id: str  # "E3" for an erratum, "H2.4" for a claim that holds
+    source: str  # "notes 001", "lecture slide", "lecture, spoken": whose claim it is
+    claim: str  # what they say, in our words
+    verdict: str  # one of `VERDICTS`
+    finding: str  # what is right instead, or what holds
+    number: str  # the figure that decides it, with its meaning
+    notebook: str  # the notebook's name without its suffix
+    cell: str  # the id of the cell that runs the comparison
+
+    @property
+    def link(self) -> str:
+        """The cell's address inside the repository, as JupyterLab understands it."""
+        return f"notebooks/{self.notebook}.ipynb#cell-id={self.cell}"
+
+
+def _number(claim: Claim) -> tuple[str, tuple[int, ...]]:
+    digits = claim.id[1:].replace(".", " ").split()
+    return claim.id[0], tuple(int(d) for d in digits if d.isdigit())
+
+
+class Ledger(Mapping[str, Claim]):
+    """All entries by id, read from the data files when they are first asked for."""
+
+    @cached_property
+    def _entries(self) -> dict[str, Claim]:
+        entries: list[Claim] = []
+        folder = files("d2lstab.course").joinpath("ledger_entries")
+        for file in sorted(folder.iterdir(), key=lambda f: f.name):
+            if file.name.endswith(".toml"):
+                stored = tomllib.loads(file.read_text(encoding="utf-8"))
+                notebook = stored["notebook"]
+                entries += [Claim(notebook=notebook, **row) for row in stored["claim"]]
+        entries.sort(key=_number)
+        if len({claim.id for claim in entries}) != len(entries):
+            raise ValueError("the ledger's ids must be unique: look for an id that stands twice")
+        return {claim.id: claim for claim in entries}
+
+    def __getitem__(self, id: str) -> Claim:
+        return self._entries[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return "Ledger of the lecture notes' claims"
+
+    def table(self, folder: str = "") -> str:
+        """The ledger as a Markdown table; `folder` is put before each link."""
+        rows = [
+            "| | they say | verdict | what we found | the number | where |",
+            "|---|---|---|---|---|---|",
+        ]
+        for c in self.values():
+            where = f"[{c.notebook[:2]}]({folder}{c.link})"
+            rows.append(
+                f"| {c.id} | {c.claim} ({c.source}) | {c.verdict} | {c.finding} "
+                f"| {c.number} | {where} |"
+            )
+        return "\n".join(rows)
+
+
+claims = Ledger()

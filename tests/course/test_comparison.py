@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from d2lstab.course import compare, compare_order
+
+
+def test_a_prediction_that_holds_is_printed_without_the_measured_value(capsys):
+    compare("the law", 0.5512, 0.55797, 0.0199, "three standard errors")
+    out = capsys.readouterr().out
+    assert out == (
+        "the law\n    predicted 0.558, measured within 0.02 of it: holds\n"
+        "    tolerance: three standard errors\n"
+    )
+
+
+def test_the_measured_value_is_printed_when_digits_are_asked_for(capsys):
+    compare("the law", 0.5512, 0.55797, 0.0195, "three standard errors", digits=2)
+    assert "measured 0.55, within" in capsys.readouterr().out
+
+
+def test_a_failure_raises_with_both_numbers():
+    with pytest.raises(AssertionError, match=r"the law: predicted 1\.0, measured 1\.5"):
+        compare("the law", 1.5, 1.0, 0.4, "made up")
+
+
+@pytest.mark.parametrize("measured", [math.nan, [0.0, math.nan], torch.tensor(math.nan)])
+def test_nan_never_holds(measured):
+    with pytest.raises(AssertionError):
+        compare("nothing", measured, 0.0, 1e9, "wide open")
+    with pytest.raises(AssertionError):
+        compare("nothing", measured, math.nan, 0, "exact")
+    with pytest.raises(AssertionError):
+        compare_order("nothing", measured, 1.0, 0, "none")
+
+
+def test_infinity_meets_only_its_own_sign():
+    compare("inf", math.inf, math.inf, 0, "exact")
+    with pytest.raises(AssertionError):
+        compare("inf", math.inf, -math.inf, 1e300, "wide open")
+    with pytest.raises(AssertionError):
+        compare("inf", math.inf, 1.0, 1e300, "wide open")
+
+
+def test_arrays_are_held_element_by_element_with_their_own_tolerances():
+    compare("both", np.array([1.0, 2.0]), [1.1, 2.5], [0.11, 0.51], "each its own")
+    with pytest.raises(AssertionError):
+        compare("both", torch.tensor([1.0, 2.0]), [1.1, 2.5], [0.11, 0.49], "each its own")
+
+
+def test_words_and_booleans_are_compared_for_equality(capsys):
+    compare("kind", "saddle", "saddle", 0, "a word")
+    compare("flags", [True, False], [True, False], 0, "exact")
+    assert "predicted saddle, measured the same: holds" in capsys.readouterr().out
+    for measured, predicted in (("saddle", "minimum"), (True, False), (True, 1), ("1", 1)):
+        with pytest.raises(AssertionError):
+            compare("kind", measured, predicted, 0, "a word")
+
+
+def test_the_edge_of_the_tolerance_belongs_to_it():
+    compare("edge", 1.5, 1.0, 0.5, "exact in binary")
+    with pytest.raises(AssertionError):
+        compare("edge", 1.5 + 1e-12, 1.0, 0.5, "exact in binary")
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted", "tolerance", "why"),
+    [
+        (1.0, 1.0, -1, "negative"),
+        (1.0, 1.0, math.nan, "nan"),
+        (1.0, 1.0, math.inf, "infinite"),
+        (1.0, 1.0, "wide", "a word"),
+        ([], [], 0, "empty"),
+        ([1.0, 2.0], [1.0, 2.0, 3.0], 0, "shapes"),
+        (1.0, 1.0, 0, ""),
+        ("a", "a", 0.1, "words with room"),
+    ],
+)
+def test_impossible_arguments_are_refused(measured, predicted, tolerance, why):
+    with pytest.raises(ValueError, match="must"):
+        compare("claim", measured, predicted, tolerance, why)
+
+
+def test_an_order_holds_with_its_margin(capsys):
+    compare_order("depth hurts", 0.1, 0.9, 0.5, "chance")
+    assert "at least 0.5 apart: holds" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="should lie below"):
+        compare_order("depth hurts", 0.5, 0.9, 0.5, "chance")
+    with pytest.raises(ValueError, match="must be numbers"):
+        compare_order("depth hurts", "low", 0.9, 0.5, "chance")
+
+
+def test_a_cell_that_ends_with_a_comparison_shows_it_once():
+    held = compare("once", 1, 1, 0, "exact")
+    assert held._ipython_display_() is None

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from d2lstab.course import check, guess, progress, progress_file
+from d2lstab.course.exercises import exercise
+
+
+@pytest.fixture
+def live(monkeypatch, tmp_path):
+    monkeypatch.setenv("D2LSTAB_PROGRESS", str(tmp_path / "deep" / "progress.json"))
+    monkeypatch.setattr(progress_file, "_validated", lambda: False)
+    return tmp_path / "deep" / "progress.json"
+
+
+def test_nothing_is_written_while_notebooks_are_validated(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("D2LSTAB_PROGRESS", str(tmp_path / "progress.json"))
+    guess("01-products", 3)
+    check("01-critical-std", exercise("01-critical-std").reference)
+    progress()
+    assert not list(tmp_path.iterdir())
+    assert "not recorded" in capsys.readouterr().out
+
+
+def test_guesses_and_exercises_are_counted_by_lesson(live, capsys):
+    guess("01-products", 3)
+    task = exercise("01-critical-std")
+    check(task.id, lambda n: 0.0)
+    check("01-contraction", exercise("01-contraction").reference)
+    capsys.readouterr()
+    progress()
+    out = capsys.readouterr().out
+    assert "01  exercises 1 of" in out
+    assert "guesses 1" in out
+    assert "tried, not yet right: 01-critical-std" in out
+
+
+def test_what_was_right_stays_right(live, capsys):
+    task = exercise("01-critical-std")
+    check(task.id, task.reference)
+    check(task.id, lambda n: 0.0)
+    assert json.loads(live.read_text())["exercises"][task.id] == "right"
+
+
+def test_starting_over_forgets_everything(live, capsys):
+    guess("01-products", 3)
+    progress(start_over=True)
+    assert not live.exists()
+    assert "guesses 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"exercises": 3}', "\x00"])
+def test_a_spoiled_file_is_taken_as_empty(live, content):
+    live.parent.mkdir()
+    live.write_text(content)
+    guess("01-products", 3)
+    assert json.loads(live.read_text())["guesses"] == {"01-products": "made"}
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_lesson(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("D2LSTAB_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    monkeypatch.setattr(progress_file, "_validated", lambda: False)
+    guess("01-products", 3)
