@@ -20,28 +20,35 @@ def test_nobody_watches_under_pytest(monkeypatch):
 
 
 @pytest.fixture
-def terminal(monkeypatch):
+def outside(monkeypatch):
+    """A way out of pytest, with the given stderr (pytest sets its own after a fixture's)."""
     monkeypatch.delenv("PYTEST_VERSION", raising=False)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    return sys.stderr
+
+    def watched(stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return watched
 
 
-def test_a_pipe_is_not_watched(terminal, monkeypatch):
+def test_a_pipe_is_not_watched(outside):
+    outside(Terminal())
     assert audience() == "terminal"
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    outside(io.StringIO())
     assert audience() is None
 
 
-def test_a_live_notebook_is_watched_and_a_plain_kernel_is_not(terminal, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+def test_a_live_notebook_is_watched_and_a_plain_kernel_is_not(outside, monkeypatch):
+    outside(io.StringIO())
     monkeypatch.setitem(sys.modules, "ipykernel", module)
     assert audience() is None
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/06_batch_size.ipynb")
     assert audience() == "notebook"
 
 
-def test_the_line_shows_the_update_and_is_wiped_out_at_the_end(terminal, monkeypatch):
+def test_the_line_shows_the_update_and_is_wiped_out_at_the_end(outside, monkeypatch):
+    terminal = outside(Terminal())
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     monkeypatch.setattr(module, "PAUSE", 0.0)
     with progress(10) as show:
@@ -50,7 +57,8 @@ def test_the_line_shows_the_update_and_is_wiped_out_at_the_end(terminal, monkeyp
     assert terminal.getvalue().endswith("\r\x1b[2K")
 
 
-def test_a_short_run_shows_nothing(terminal):
+def test_a_short_run_shows_nothing(outside):
+    terminal = outside(Terminal())
     with progress(10) as show:
         show(3, 2.25)
     assert terminal.getvalue() == ""
