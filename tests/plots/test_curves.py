@@ -1,0 +1,66 @@
+import math
+
+import numpy as np
+import pytest
+
+from d2lstab.plots import draw_curves, figure
+
+TEXTS = {"title": "it falls", "xlabel": "layer", "ylabel": "norm (1)"}
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def test_measurements_and_predictions_stand_on_the_axes_as_they_were_given():
+    _, ax = figure()
+    draw_curves(
+        ax,
+        {"a": ([1, 2, 3], [3.0, 2.0, 1.0]), "b": ([1, 2], [1.0, 4.0])},
+        predicted={"law": ([1, 3], [3.0, 1.0])},
+        log="y",
+        **TEXTS,
+    )
+    drawn = lines(ax)
+    assert drawn["a"].get_ydata().tolist() == [3.0, 2.0, 1.0]
+    assert drawn["b"].get_xdata().tolist() == [1, 2]
+    assert drawn["law"].get_color() in ("black", "k", "#000000")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")
+    assert (ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) == tuple(TEXTS.values())
+    assert drawn["a"].get_linestyle() != drawn["b"].get_linestyle()
+
+
+def test_nan_and_infinity_are_marked():
+    _, ax = figure()
+    draw_curves(ax, {"a": ([1, 2, 3], [1.0, math.nan, math.inf])}, **TEXTS)
+    assert {"_NaN", "_inf"} <= set(lines(ax))
+
+
+def test_six_curves_get_a_legend_and_five_do_not():
+    for count, legend in ((5, False), (6, True)):
+        _, ax = figure()
+        draw_curves(ax, {str(i): ([0, 1], [i, i + 1]) for i in range(count)}, **TEXTS)
+        assert (ax.get_legend() is not None) == legend
+
+
+@pytest.mark.parametrize(
+    ("measured", "options"),
+    [
+        ({}, {}),
+        ({"a": ([1, 2], [1])}, {}),
+        ({"a": ([], [])}, {}),
+        ({"a": ([1], [1])}, {"log": "z"}),
+    ],
+)
+def test_bad_curves_are_refused(measured, options):
+    _, ax = figure()
+    with pytest.raises(ValueError, match="must"):
+        draw_curves(ax, measured, **TEXTS, **options)
+
+
+def test_tensors_of_any_shape_are_taken():
+    import torch
+
+    _, ax = figure()
+    draw_curves(ax, {"a": (torch.arange(3), torch.ones(3, 1))}, **TEXTS)
+    assert np.allclose(lines(ax)["a"].get_ydata(), 1)
