@@ -85,7 +85,8 @@ TORCHVISIONS = {
     "half": ([], "", "raise ValueError('half a torchvision')"),
     "working": (
         [],
-        "import warnings\nwarnings.warn('no codecs')\ndatasets = 'real data'",
+        "import warnings, matplotlib\nwarnings.warn('no codecs')\ndatasets = 'real data'\n"
+        "matplotlib.rcParams['lines.linewidth'] = 9",
         "ToTensor = 'real'",
     ),
 }
