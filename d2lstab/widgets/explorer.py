@@ -16,6 +16,7 @@ from d2lstab.widgets.knobs import knob
 __all__ = ["Explorer"]
 
 MOST_KNOBS = 3
+_UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"
 
 
 class Explorer(ipywidgets.VBox):
@@ -34,7 +35,8 @@ class Explorer(ipywidgets.VBox):
 
     Where a kernel runs, the knobs can be turned; everywhere else the same output
     is a PNG of the first state. An error of `draw` is a sentence under the
-    picture, except in the first state, where it is raised.
+    picture, except in the first state, where it is raised. The knobs' widgets are
+    `explorer.knobs[name]`, the picture is `explorer.image`, the sentence `explorer.message`.
 
     Raises:
         ValueError: not one to three knobs, a name that `draw` does not take, a bad range.
@@ -67,11 +69,12 @@ class Explorer(ipywidgets.VBox):
             value=self._first,
             format="png",
             width=str(self._width),
-            tooltip=self._alt or None,
             layout=ipywidgets.Layout(max_width="100%", height="auto", object_fit="contain"),
         )
         self.message = ipywidgets.HTML("")
-        super().__init__([*self.knobs.values(), self.image, self.message])
+        # The Image widget has no alt, and its view fails on a tooltip.
+        described = ipywidgets.HTML(f'<span style="{_UNSEEN}">{html.escape(self._alt)}</span>')
+        super().__init__([*self.knobs.values(), self.image, described, self.message])
         for widget in self.knobs.values():
             widget.observe(self._redraw, names="value")
 
