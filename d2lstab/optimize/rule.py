@@ -1,0 +1,99 @@
+"""What an update rule is, and how one is made from its arithmetic on a single tensor.
+
+The arithmetic uses operators alone, so that it moves tensors and, for the fast
+descent on small surfaces, numpy arrays.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from d2lstab.arguments import non_negative_number
+
+__all__ = ["Rate", "Rule", "elementwise_rule", "larger", "root"]
+
+Rate = float | Callable[[int], float]  # a learning rate, or a schedule step -> rate from step 0
+
+# step(gradient, parameter, slots, rate, t) -> (update, slots), t counting updates from 1
+Arithmetic = Callable[[Any, Any, tuple[Any, ...], float, int], tuple[Any, tuple[Any, ...]]]
+
+
+class Rule(NamedTuple):
+    """How parameters move: two pure functions on a tensor or a dict of tensors.
+
+    `init(params)` returns the state; `update(grads, state, params)` returns the updates, to
+    be added to the parameters, and the next state. Nothing that is passed in is changed.
+    A state is a dict: "step", the updates made, and one entry of the parameters' structure
+    for each quantity that the rule remembers.
+    """
+
+    init: Callable[[Any], dict[str, Any]]
+    update: Callable[[Any, Mapping[str, Any], Any], tuple[Any, dict[str, Any]]]
+
+
+def root(x: Any) -> Any:
+    """The square root of a tensor or an array."""
+    return x.sqrt() if isinstance(x, Tensor) else np.sqrt(x)
+
+
+def larger(x: Any, y: Any) -> Any:
+    """The larger of two tensors or arrays, element by element."""
+    return torch.maximum(x, y) if isinstance(x, Tensor) else np.maximum(x, y)
+
+
+def elementwise_rule(lr: Rate, slots: tuple[str, ...], step: Arithmetic) -> Rule:
+    """The rule that applies `step` to every tensor, with a memory of the named slots."""
+    schedule = lr if callable(lr) else None
+    fixed = 0.0 if callable(lr) else non_negative_number(lr, "lr", "pass a rate or a schedule")
+
+    def init(params: Any) -> dict[str, Any]:
+        nothing = _zeros(params)  # one for all slots: no update changes it
+        return {"step": 0} | dict.fromkeys(slots, nothing)
+
+    def update(grads: Any, state: Mapping[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
+        made = state["step"]
+        rate = fixed if schedule is None else float(schedule(made))
+        memory = [state[slot] for slot in slots]
+        if not isinstance(grads, Mapping):
+            _check_shapes(grads, params)
+            change, new = step(grads, params, tuple(memory), rate, made + 1)
+            return change, dict(zip(slots, new, strict=True), step=made + 1)
+        if not isinstance(params, Mapping) or grads.keys() != params.keys():
+            raise ValueError(
+                f"grads must have the names of params, got {list(grads)}: pass one for each"
+            )
+        updates, after = {}, {slot: {} for slot in slots}  # type: ignore[var-annotated]
+        for name, gradient in grads.items():
+            _check_shapes(gradient, params[name])
+            old = tuple(slot[name] for slot in memory)
+            updates[name], new = step(gradient, params[name], old, rate, made + 1)
+            for slot, value in zip(slots, new, strict=True):
+                after[slot][name] = value
+        return updates, {"step": made + 1} | after
+
+    return Rule(init, update)
+
+
+def _zeros(params: Any) -> Any:
+    if isinstance(params, Mapping):
+        return {name: _zeros(value) for name, value in params.items()}
+    if isinstance(params, np.ndarray):
+        return np.zeros_like(params)
+    if not isinstance(params, Tensor) or not params.is_floating_point():
+        kind = params.dtype if isinstance(params, Tensor) else type(params).__name__
+        raise TypeError(
+            f"params must be a floating-point tensor or a dict of such, got {kind}: "
+            "pass torch.tensor([1.0, 2.0]), for example"
+        )
+    return torch.zeros_like(params, requires_grad=False)
+
+
+def _check_shapes(gradient: Any, parameter: Any) -> None:
+    if gradient.shape != parameter.shape:
+        raise ValueError(
+            f"grads must have the shapes of params, got {tuple(gradient.shape)} for "
+            f"{tuple(parameter.shape)}: pass the gradient by these parameters"
+        )
