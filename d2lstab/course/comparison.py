@@ -60,9 +60,11 @@ def _shown(value: object) -> str:
 
 
 def _three_digits(x: float) -> str:
-    if x == int(x) if math.isfinite(x) else False:
-        return f"{int(x)}" if abs(x) < 1e6 else f"{x:.3g}"
-    return f"{x:.3g}"
+    if math.isfinite(x) and x == int(x) and abs(x) < 1e6:
+        return str(int(x))
+    if 1e-3 <= abs(x) < 1e3:
+        return f"{x:#.3g}".removesuffix(".")
+    return f"{float(f'{x:.3g}'):,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
 
 
 def _texts(claim: object, why: object) -> None:
@@ -197,6 +199,7 @@ def compare_order(
             f"{claim}: {_plain(smaller)} should lie below {_plain(larger)} "
             f"by at least {float(least):g} ({why}). Look for the reason"
         )
-    print(f"{claim}\n    measured in this order, at least {float(least):g} apart: holds")
+    apart = f", at least {float(least):g} apart" if np.any(least > 0) else ""
+    print(f"{claim}\n    measured in this order{apart}: holds")
     print(f"    margin: {why}")
     return Comparison(claim, smaller, larger, margin, why)

@@ -53,7 +53,7 @@ def answer(id: str, truth: float | str, *, digits: int = 2) -> None:
     >>> answer("00-demo", 24.2)
     Answer: 24 (no guess was made)
     """
-    shown = f"{truth:.{digits}g}" if isinstance(truth, numbers.Real) else truth
+    shown = _rounded(float(truth), digits) if isinstance(truth, numbers.Real) else truth
     mine = _guesses.get(id)
     if mine is None:
         print(f"Answer: {shown} (no guess was made)")
@@ -62,6 +62,11 @@ def answer(id: str, truth: float | str, *, digits: int = 2) -> None:
         print(f"Answer: {shown}. Your guess: {_shown(mine)}" + (", the same" if same else ""))
     else:
         print(f"Answer: {shown}. Your guess: {_shown(mine)}{_distance(mine, float(truth))}")
+
+
+def _rounded(x: float, digits: int) -> str:
+    short = f"{x:.{digits}g}"
+    return f"{float(short):,.0f}" if 1e3 <= abs(x) < 1e7 else short
 
 
 def _shown(value: float | str) -> str:
