@@ -1,6 +1,6 @@
 """What arrives at each layer, going forward and coming back."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +54,7 @@ def draw_signals(
     values = {which: _second_moments(signals, which, kinds) for which in DIRECTIONS}
     ax.set_yscale("log")
     for which, y in values.items():
-        _draw_prediction(ax, predictions[which], len(y), f"theory, {which}")
+        _draw_prediction(ax, predictions[which], len(y))
     for i, (which, y) in enumerate(values.items()):
         _draw_measurement(ax, y, which, i)
     _finish(ax, title, "mean square")
@@ -93,7 +93,7 @@ def draw_compared_signals(
     values = {name: _second_moments(found, which, kinds) for name, found in signals.items()}
     ax.set_yscale("log")
     for name, y in values.items():
-        _draw_prediction(ax, (predicted or {}).get(name), len(y), f"theory, {name}")
+        _draw_prediction(ax, (predicted or {}).get(name), len(y))
     for i, (name, y) in enumerate(values.items()):
         _draw_measurement(ax, y, name, i)
     _finish(ax, title, QUANTITIES[which])
@@ -101,8 +101,8 @@ def draw_compared_signals(
 
 def _second_moments(signals: Signals, which: str, kinds: Collection[str] | None) -> np.ndarray:
     """The second moments of the chosen layers."""
-    chosen: Callable[[Any], bool] = lambda layer: kinds is None or layer.kind in kinds  # noqa: E731
-    values = [getattr(s, f"{which}_second_moment") for s in signals.layers if chosen(s)]
+    chosen = [layer for layer in signals.layers if kinds is None or layer.kind in kinds]
+    values = [getattr(layer, f"{which}_second_moment") for layer in chosen]
     if not values:
         there = sorted({layer.kind for layer in signals.layers})
         raise ValueError(
@@ -112,7 +112,7 @@ def _second_moments(signals: Signals, which: str, kinds: Collection[str] | None)
     return np.asarray(values, dtype=float)
 
 
-def _draw_prediction(ax: Axes, predicted: Any, count: int, label: str) -> None:
+def _draw_prediction(ax: Axes, predicted: Any, count: int) -> None:
     if predicted is None:
         return
     y = np.asarray(predicted, dtype=float).ravel()
@@ -121,7 +121,7 @@ def _draw_prediction(ax: Axes, predicted: Any, count: int, label: str) -> None:
             f"a prediction must have one value for each drawn layer, got {len(y)} for "
             f"{count} layers: choose the layers with kinds=..."
         )
-    draw_theory(ax, np.arange(1, count + 1), y, label=f"_{label}")
+    draw_theory(ax, np.arange(1, count + 1), y, label="_theory" if ax.get_lines() else "theory")
 
 
 def _draw_measurement(ax: Axes, y: np.ndarray, label: str, index: int) -> None:
@@ -129,7 +129,7 @@ def _draw_measurement(ax: Axes, y: np.ndarray, label: str, index: int) -> None:
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
     shown = np.where(np.isfinite(y) & (y > 0), y, np.nan)
     ax.plot(layers, shown, marker=marker if len(y) <= 60 else None, label=label)
-    mark_nonfinite(ax, layers, y, color=color)
+    mark_nonfinite(ax, layers, y, color, label)
 
 
 def _finish(ax: Axes, title: str, quantity: str) -> None:
@@ -137,7 +137,4 @@ def _finish(ax: Axes, title: str, quantity: str) -> None:
     ax.set_xlabel("layer, from the input to the output")
     ax.set_ylabel(quantity)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if any(line.get_color() == "black" for line in ax.get_lines()):
-        ax.plot([], [], color="black", linewidth=1.2, label="theory")
-        ax.legend(handles=[ax.get_lines()[-1]], loc="best")
     label_ends(ax)

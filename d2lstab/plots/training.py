@@ -59,7 +59,7 @@ def draw_histories(
         marker = MARKERS[i % len(MARKERS)] if len(y) <= 40 else None
         width = 1.8 if len(y) <= 200 else 1.1
         ax.plot(x, np.where(np.isfinite(y), y, np.nan), marker=marker, label=name, linewidth=width)
-        mark_nonfinite(ax, x, y, color=COLORS[i % len(COLORS)])
+        mark_nonfinite(ax, x, y, COLORS[i % len(COLORS)], name)
     ax.set_title(title)
     ax.set_xlabel("updates")
     ax.set_ylabel(QUANTITIES[what])
