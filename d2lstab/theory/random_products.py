@@ -49,7 +49,7 @@ def lyapunov_spectrum(n: int, std: float = 1.0) -> np.ndarray:
     Source: Newman (1986), "The distribution of Lyapunov exponents: exact results for random
     matrices", Communications in Mathematical Physics 103.
 
-    >>> float((2 * lyapunov_spectrum(2)[0] - math.log(2)).round(12))  # psi(1), minus Euler's constant
+    >>> float((2 * lyapunov_spectrum(2)[0] - math.log(2)).round(12))  # psi(1)
     -0.577215664902
     """
     n = positive_integer(n, "n", _WIDTH)
