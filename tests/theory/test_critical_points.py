@@ -59,6 +59,8 @@ def test_the_threshold_decides_on_a_networks_spectrum() -> None:
     exact = classify([1.0, -1e-300], 0.0, zero_tolerance=0, zero_floor=0)
     assert exact.kind == "saddle"
     assert exact.threshold == 0
+    zeros = classify([0.0, 1.0], 0.0, zero_tolerance=0, zero_floor=0)
+    assert (zeros.negative, zeros.zero, zeros.positive) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e8])

@@ -118,10 +118,12 @@ def test_textbook_rates() -> None:
 
 
 def test_radius_at_the_double_root_keeps_its_digits() -> None:
-    # exact rate 1/2 at kappa = 9: numpy's eigenvalues are off by about 1e-8 here
-    b = best("heavy_ball", 9.0)
-    assert contraction("heavy_ball", b.lr, 1 / 9, b.momentum) == pytest.approx(0.5, abs=1e-15)
-    assert contraction("heavy_ball", b.lr, 1.0, b.momentum) == pytest.approx(0.5, abs=1e-15)
+    # a round-off of 1e-16 in the discriminant would show as 1e-8 in the radius
+    for kappa in range(2, 200):
+        for method in ("heavy_ball", "ema", "nesterov"):
+            b = best(method, kappa)
+            radius = contraction(method, b.lr, 1 / kappa, b.momentum)
+            assert radius == pytest.approx(b.rate, abs=2e-15)
 
 
 def test_huge_rates_do_not_overflow() -> None:

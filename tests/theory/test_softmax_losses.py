@@ -35,12 +35,12 @@ def test_slopes_are_derivatives_by_the_right_logit(gap: float) -> None:
     mse = (logits.softmax(dim=1) - one_hot).square().sum()
     for loss, value in (("cross_entropy", ce), ("mse", mse)):
         (gradient,) = torch.autograd.grad(value, logits)
-        assert SLOPES[loss](gap) == pytest.approx(gradient[0, 0].item(), rel=1e-10)
+        assert SLOPES[loss](gap) == pytest.approx(gradient[0, 0].item(), rel=1e-10, abs=0)
         assert gradient.sum().abs() < 1e-15  # the wrong logit moves as far the other way
 
 
 def test_numbers_of_the_lecture() -> None:
-    assert mse_slope(20.0) == pytest.approx(-8.2446e-9, rel=1e-5)
+    assert mse_slope(20.0) == pytest.approx(-8.2446e-9, rel=1e-5, abs=0)
     assert cross_entropy_slope(20.0) == pytest.approx(-0.99999999794, abs=1e-11)
     assert cross_entropy_slope(20.0) / mse_slope(20.0) == pytest.approx(1.21e8, rel=5e-3)
     assert mse_slope(math.log(2)) == pytest.approx(-16 / 27, rel=1e-14)
@@ -54,7 +54,7 @@ def test_numbers_of_the_lecture() -> None:
 def test_escape_time_is_the_integral(loss: str, gap: float) -> None:
     with mp.workdps(30):
         time = mp.quad(lambda d: -1 / (2 * exact_slope(loss, d)), mp.linspace(0, gap, 6))
-    assert escape_steps(loss, gap, 0.1) == pytest.approx(float(time) / 0.1, rel=1e-13)
+    assert escape_steps(loss, gap, 0.1) == pytest.approx(float(time) / 0.1, rel=1e-13, abs=0)
 
 
 @pytest.mark.parametrize(
