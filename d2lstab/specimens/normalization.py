@@ -105,7 +105,7 @@ class NoisyBatchNorm(BatchNorm):
     all places of an image. A simplification of the source's noise, whose mean and scale
     themselves change at every step.
 
-    Source: Santurkar, Tsipras, Ilyas and Madry (2018), section 2.2.
+    Source: Santurkar, Tsipras, Ilyas and Madry (2018), section 2.1.
 
     >>> noisy = NoisyBatchNorm(2, generator=torch.Generator().manual_seed(0)).eval()
     >>> noisy(torch.tensor([[0.0, 1.0]])).shape

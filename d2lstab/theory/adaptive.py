@@ -91,7 +91,7 @@ def inverse_rms_variance(samples: int) -> float:
     Raises:
         ValueError: `samples` is below 1.
 
-    Source: Liu, Jiang, He et al. (2020), section 3 and theorem 1, here for a simple average.
+    Source: Liu, Jiang, He et al. (2020), theorem 1, here for a simple average.
 
     >>> inverse_rms_variance(2), round(inverse_rms_variance(4), 4)
     (inf, 0.4292)

@@ -99,7 +99,7 @@ def contraction(method: str, lr: float, curvature: float, momentum: float = 0.0)
     Raises:
         ValueError, TypeError: as `companion_matrix`.
 
-    Source: Polyak (1964); Nesterov (1983); O'Donoghue and Candes (2015), section 3.
+    Source: Polyak (1964); Nesterov (1983); O'Donoghue and Candes (2015).
 
     >>> contraction("gradient_descent", lr=0.5, curvature=1.0)
     0.5
@@ -160,8 +160,7 @@ def best(method: str, condition_number: float) -> BestRate:
     Raises:
         ValueError: `condition_number` below 1 or not finite, unknown `method`.
 
-    Source: Polyak (1964); Nesterov (2004), section 2.2; Lessard, Recht and Packard (2016),
-    section 1.
+    Source: Polyak (1964); Nesterov (2004), section 2.2; Lessard, Recht and Packard (2016).
 
     >>> best("gradient_descent", 3.0).rate, best("heavy_ball", 9.0).rate
     (0.5, 0.5)
