@@ -132,8 +132,7 @@ def mlp(
     if not isinstance(bias, bool):
         raise TypeError(f"bias must be True or False, got {bias!r}: pass a bool")
     floating_dtype(dtype)
-    head = Elementwise(phi).label
-    label = head if head.isidentifier() else "phi"
+    label = _child_name(Elementwise(phi).label)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
         between: OrderedDict[str, nn.Module] = OrderedDict()
@@ -164,6 +163,16 @@ def _check(init: Initialization, gain: float, norm: str | None, norm_position: s
     if norm is not None:
         choice(norm, "norm", ("batch", "layer"), "pass None for no normalization")
     choice(norm_position, "norm_position", ("before", "after"))
+
+
+def _child_name(label: str) -> str:
+    if label == "linear":
+        return "identity"  # "linear1" is the layer before it
+    return (
+        label
+        if label.isidentifier() and label not in ("block", "batch_norm", "layer_norm")
+        else "phi"
+    )
 
 
 def _branch_scale(residual: bool | float, sizes: list[int]) -> float | None:

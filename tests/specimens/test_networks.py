@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from d2lstab.specimens.networks import INITIALIZATIONS, Elementwise, ResidualBlock, mlp
@@ -143,6 +144,18 @@ def test_a_function_as_activation():
     net = mlp([2, 2, 2], torch.sin, generator=seeded())
     assert "sin1" in dict(net.named_children())
     assert "sin" in repr(net)
+
+
+def test_no_two_children_share_a_name():
+    def block(x):
+        return x
+
+    for phi in ("linear", block, F.layer_norm):
+        net = mlp([2, 2, 2, 2, 2], phi, generator=seeded(), norm="layer", residual=True)
+        assert len([m for m in net.modules() if isinstance(m, Elementwise)]) == 3
+        assert len([m for m in net.modules() if isinstance(m, nn.Linear)]) == 4
+        net = mlp([2, 2, 2], phi, generator=seeded(), norm="layer")
+        assert len(net) == 4
 
 
 def test_residual_block_adds_its_branch():

@@ -1,0 +1,108 @@
+"""A model handed to a measurement is given back as it came."""
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+__all__ = ["checked_model", "model_output", "untouched"]
+
+_Saved = list[tuple[MutableMapping[str, Any], str, Tensor, Tensor]]
+
+
+def checked_model(model: object) -> nn.Module:
+    """A `torch.nn.Module` whose parameters exist.
+
+    Raises:
+        TypeError: `model` is not a module.
+        ValueError: a lazy module has not seen its first batch yet.
+
+    >>> checked_model(nn.LazyLinear(2))
+    Traceback (most recent call last):
+        ...
+    ValueError: model must have initialized parameters, got LazyLinear with lazy ones: \
+run the model once on a batch, so that the sizes are known
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model must be a torch.nn.Module, got {type(model).__name__}: "
+            "wrap a function in a module whose forward calls it"
+        )
+    if any(is_lazy(t) for m in model.modules() for t in _tensors(m)):
+        raise ValueError(
+            f"model must have initialized parameters, got {type(model).__name__} with lazy ones: "
+            "run the model once on a batch, so that the sizes are known"
+        )
+    return model
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    stores = (module._parameters, module._buffers)
+    return [t for store in stores for t in store.values() if t is not None]
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Restore modes, buffers, parameters and the global random state, also after an error.
+
+    The price is one copy of the parameters and buffers while the block runs. Gradients
+    (`.grad`) are not saved: code inside uses `torch.autograd.grad`, which leaves them alone.
+
+    >>> model = nn.BatchNorm1d(1)
+    >>> with untouched(model):
+    ...     out = model(torch.tensor([[1.0], [3.0]]))
+    >>> model.running_mean, model.num_batches_tracked.item()
+    (tensor([0.]), 0)
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    saved: _Saved = []
+    for module, _ in modes:
+        for store in (module._parameters, module._buffers):
+            saved += [(store, k, t, t.detach().clone()) for k, t in store.items() if t is not None]
+    devices = {t.device.index for _, _, t, _ in saved if t.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(devices)):
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            _put_back(saved)
+
+
+def _put_back(saved: _Saved) -> None:
+    with torch.no_grad():
+        for store, name, tensor, copy in saved:
+            if store.get(name) is not tensor:
+                store[name] = tensor
+            # an unneeded write would spoil a graph that the caller still holds
+            if not torch.equal(tensor, copy):
+                tensor.copy_(copy)
+
+
+def model_output(model: nn.Module, inputs: Any, name: str = "inputs") -> Any:
+    """model(inputs), where an error that comes of the wrong dtype says so.
+
+    Raises:
+        TypeError: the model failed, and `inputs` have another dtype than its parameters.
+
+    >>> model_output(nn.Linear(2, 1), torch.ones(1, 2, dtype=torch.float64))
+    Traceback (most recent call last):
+        ...
+    TypeError: inputs must be of the model's dtype torch.float32, got torch.float64: \
+convert them with .to(torch.float32)
+    """
+    try:
+        return model(inputs)
+    except RuntimeError as error:
+        known = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        # only an error is judged: a model may well take integers, or convert by itself
+        if isinstance(inputs, Tensor) and known and inputs.dtype not in known:
+            dtypes = " or ".join(sorted(map(str, known)))
+            raise TypeError(
+                f"{name} must be of the model's dtype {dtypes}, got {inputs.dtype}: "
+                f"convert them with .to({dtypes})"
+            ) from error
+        raise
