@@ -1,0 +1,162 @@
+"""The noise of a mini-batch gradient, exact from the gradients of single samples."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from d2lstab.arguments import positive_integer
+
+__all__ = ["GradientNoise", "gradient_noise"]
+
+Loss = Callable[[Any, Tensor], Tensor]
+ENTRIES = 2**23  # gradient entries held at once unless told otherwise: 64 MB in float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientNoise:
+    """How single samples' gradients scatter around their mean."""
+
+    trace: float  # tr(Sigma) = mean_i ||g_i - g||^2, divided by N; unit: squared gradient
+    squared_norm: float  # ||g||^2 of the mean gradient g; unit: squared gradient
+    simple_scale: float  # trace / squared_norm, the simple noise scale, in samples
+    samples: int  # N
+
+
+def gradient_noise(
+    model: nn.Module, loss_fn: Loss, inputs: Tensor, targets: Tensor, *, chunk: int | None = None
+) -> GradientNoise:
+    """Measure the covariance trace of the per-sample gradients, and their mean's length.
+
+        g = (1/N) sum_i g_i,    tr(Sigma) = (1/N) sum_i ||g_i - g||^2
+        B_simple = tr(Sigma) / ||g||^2
+
+    The gradient of a batch of B of these N samples, drawn without replacement, scatters
+    with E||g_B - g||^2 = tr(Sigma)/B (N - B)/(N - 1).
+
+    Args:
+        model: any module that treats the samples of a batch independently; it is measured
+            in the mode it is in and is not changed.
+        loss_fn: `loss_fn(outputs, targets)`, a scalar; it is called on single samples, so
+            that averaging and summing losses give the same g_i.
+        inputs, targets: N samples along the first axis.
+        chunk: samples whose gradients are held at once; 2^23 entries' worth unless given.
+
+    Exact up to round-off in the model's dtype; sums are taken in float64, and deviations
+    from the chunk's own mean, so that small noise on a long gradient is not lost.
+
+    Raises:
+        ValueError: batch normalization in train mode or without running statistics, active
+            dropout, data that are empty or of unequal length, no trainable parameter, a
+            loss that is not a scalar.
+        TypeError: an argument of the wrong kind.
+
+    Source: McCandlish et al. (2018), the simple noise scale.
+
+    >>> line = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.zeros_(line.weight)
+    >>> x, y = torch.ones(2, 1), torch.tensor([[-1.0], [-2.0]])
+    >>> noise = gradient_noise(line, nn.functional.mse_loss, x, y)  # gradients 2 and 4
+    >>> noise.trace, noise.squared_norm
+    (1.0, 9.0)
+    """
+    _check(model, loss_fn, inputs, targets)
+    parameters = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError(
+            "model must have parameters that require a gradient, got none: "
+            "call requires_grad_() on those whose gradient is meant"
+        )
+    entries = sum(p.numel() for p in parameters.values())
+    size = max(1, ENTRIES // entries) if chunk is None else positive_integer(chunk, "chunk")
+    gradients = _per_sample(model, loss_fn, parameters)
+    count, mean, scatter = 0, torch.zeros(1), 0.0
+    for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+        rows = gradients(x, y)
+        center = rows.mean(0, dtype=torch.float64)
+        inside = (rows - center).square().sum().item()
+        if count == 0:
+            count, mean, scatter = len(rows), center, inside
+            continue
+        # Chan, Golub and LeVeque (1983): sums of squares of two groups around one mean.
+        step, total = center - mean, count + len(rows)
+        scatter += inside + step.square().sum().item() * count * len(rows) / total
+        mean, count = mean + step * (len(rows) / total), total
+    trace, squared_norm = scatter / count, mean.square().sum().item()
+    scale = trace / squared_norm if squared_norm else (math.inf if trace else math.nan)
+    return GradientNoise(trace, squared_norm, scale, count)
+
+
+def _per_sample(
+    model: nn.Module, loss_fn: Loss, parameters: dict[str, Tensor]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A function of a chunk of samples: their gradients, one row for each."""
+    frozen = {n: p.detach() for n, p in model.named_parameters() if n not in parameters}
+
+    def loss(trained: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        # Copies, so that a module which writes into its buffers writes into these.
+        buffers = {n: b.detach().clone() for n, b in model.named_buffers()}
+        value = loss_fn(functional_call(model, (trained, frozen, buffers), (x[None],)), y[None])
+        if not isinstance(value, Tensor) or value.ndim != 0:
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"loss_fn must return a scalar tensor, got {got}: "
+                'average over the batch, for example with reduction="mean"'
+            )
+        return value
+
+    gradient = vmap(grad(loss), in_dims=(None, 0, 0))
+
+    def rows(x: Tensor, y: Tensor) -> Tensor:
+        found = gradient(parameters, x, y)
+        return torch.cat([g.reshape(len(x), -1) for g in found.values()], dim=1)
+
+    return rows
+
+
+def _check(model: Any, loss_fn: Any, inputs: Any, targets: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}: pass one")
+    if not callable(loss_fn):
+        raise TypeError(
+            f"loss_fn must be a function of outputs and targets, got {type(loss_fn).__name__}: "
+            "pass torch.nn.functional.cross_entropy, for example"
+        )
+    for name, tensor in (("inputs", inputs), ("targets", targets)):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}: pass one")
+        if tensor.ndim == 0 or len(tensor) == 0:
+            raise ValueError(
+                f"{name} must hold at least one sample along the first axis, "
+                f"got shape {tuple(tensor.shape)}: pass (samples, ...)"
+            )
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise ValueError(f"{name} must be free of NaN, got some: clean the data first")
+    if len(inputs) != len(targets):
+        raise ValueError(
+            f"inputs and targets must be equally many, got {len(inputs)} and {len(targets)}: "
+            "pass one target for each sample"
+        )
+    for name, module in model.named_modules():
+        _check_module(name or type(module).__name__, module)
+
+
+def _check_module(name: str, module: nn.Module) -> None:
+    # By name too: a batch normalization written from scratch couples its samples as well.
+    batch_norm = "BatchNorm" in type(module).__name__
+    running = getattr(module, "running_mean", 0) is not None
+    if batch_norm and (module.training or not running):
+        raise ValueError(
+            "model must treat the samples of a batch independently, got batch normalization "
+            f"over the batch in {name}: call model.eval(), with running statistics"
+        )
+    dropout = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+    if dropout and module.training:
+        raise ValueError(
+            f"model must be deterministic, got active dropout in {name}: call model.eval(), "
+            "otherwise the noise would be dropout's as well as the data's"
+        )
