@@ -21,7 +21,7 @@ ROOT_OPTION := $(if $(filter 0,$(shell id -u)),--allow-root)
 # What d2l imports, read from pyproject.toml so that it is written down once.
 D2L_NEEDS = import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['d2l'])
 
-.PHONY: lab install test check lint bench browser d2l links clean
+.PHONY: lab install test check lint bench browser d2l links claims clean
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyterlab $(ROOT_OPTION) $(ARGS) notebooks/00_start_here.ipynb
@@ -56,6 +56,9 @@ bench: $(STAMP)
 
 links: $(STAMP)
 	$(BIN)/python tools/links.py
+
+claims: $(STAMP)
+	$(BIN)/python tools/claims.py
 
 # Into the active environment (conda, for example), not into .venv.
 d2l:
