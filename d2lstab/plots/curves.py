@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from d2lstab.arguments import choice
 from d2lstab.plots.style import MARKERS, draw_theory, label_ends, mark_nonfinite
@@ -25,6 +26,7 @@ def draw_curves(
     band: tuple[Any, Any, Any] | None = None,
     log: str = "",
     markers: bool | None = None,
+    joined: bool = True,
 ) -> None:
     """Draw measured curves, each labeled at its end, over predictions in black.
 
@@ -37,6 +39,8 @@ def draw_curves(
         band: (x, low, high), the spread that the theory allows, in gray.
         log: "x", "y" or "xy" for logarithmic axes.
         markers: whether points are marked; unless given, where a curve has 40 or fewer.
+        joined: whether a measured curve's points are joined; without, the prediction's
+            line stays visible between them.
 
     NaN, infinity and, on a log axis, zeros are marked, never a silent gap. More than
     five curves get a legend instead of labels at their ends.
@@ -59,8 +63,15 @@ def draw_curves(
         draw_theory(ax, x, y, name, linestyle=("-", "--", "-.", ":")[i % 4])
     for i, (name, (x, y)) in enumerate(curves.items()):
         marked = len(x) <= 40 if markers is None else markers
-        line = ax.plot(x, y, marker=MARKERS[i % len(MARKERS)] if marked else None, label=name)[0]
+        looks: dict[str, Any] = {
+            "marker": MARKERS[i % len(MARKERS)] if marked or not joined else None
+        }
+        looks |= {} if joined else {"linestyle": "none"}
+        line = ax.plot(x, y, label=name, **looks)[0]
         mark_nonfinite(ax, x, y, color=str(line.get_color()))
+    everywhere = [x for x, _ in (*curves.values(), *predictions.values())]
+    if "x" not in log and all(np.array_equal(x, np.round(x)) for x in everywhere):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no layer 2.5
     ax.set_title(title)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
