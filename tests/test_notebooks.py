@@ -154,7 +154,7 @@ BREAKS = {
     "long core": ("parts", lambda n: insert(n, [markdown("w " * 100) for _ in range(30)])),
     "many cells": ("parts", lambda n: insert(n, [code("f()") for _ in range(30)])),
     "no questions": ("recall", lambda n: n["cells"][1].update(source="## [A](#A-part) part?")),
-    "one question": ("recall", lambda n: n["cells"][1].update(source="## Questions, [01](#A-part)")),
+    "one question": ("recall", lambda n: n["cells"][1].update(source="## Questions [01](#A-part)")),
 }  # fmt: skip
 
 

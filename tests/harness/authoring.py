@@ -16,7 +16,7 @@ from notebook_text import Notebook, called, cells, headings, text, walked, words
 
 Rule = Callable[[Notebook, Path], Iterator[str]]
 
-MOST_LINES, MOST_LINES_ON_AVERAGE = 25, 8
+MOST_LINES, MOST_LINES_ON_AVERAGE = 25, 9
 MOST_WORDS_IN_A_CELL, LEAST_ALT = 120, 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

@@ -45,15 +45,18 @@ class NotebookPage:
         """Everything that can be read in the notebook."""
         return str(self.page.inner_text(".jp-Notebook"))
 
-    def pictures(self) -> int:
-        """The number of pictures in the outputs that have really been drawn."""
-        self.page.wait_for_timeout(300)
-        return int(
-            self.page.evaluate(
+    def pictures(self, awaited: int) -> int:
+        """The number of pictures in the outputs that are drawn, given time to become so many."""
+        drawn = -1
+        for _ in range(60):
+            drawn = self.page.evaluate(
                 "[...document.querySelectorAll('.jp-OutputArea-output img')]"
                 ".filter(i => i.complete && i.naturalWidth > 0).length"
             )
-        )
+            if drawn == awaited:
+                break
+            self.page.wait_for_timeout(250)
+        return int(drawn)
 
     def folded_outputs(self) -> int:
         """The number of outputs that are folded away."""
