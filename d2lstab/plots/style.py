@@ -91,7 +91,7 @@ def figure(
 
 
 def render(fig: Figure) -> bytes:
-    """The figure as a PNG of its fixed size, the same bytes each time on one machine."""
+    """The figure as a PNG of its fixed size; equal figures give equal bytes on one machine."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
         fig.savefig(buffer, format="png", dpi=DOTS, metadata={"Software": None})

@@ -91,7 +91,7 @@ def _options(name: str, options: list[Any], value: Any) -> Any:
         "style": {"description_width": "120px"},
         "layout": _LAYOUT,
     }
-    if all(isinstance(option, numbers.Real) for option in options):
+    if all(isinstance(o, numbers.Real) and not isinstance(o, bool) for o in options):
         return ipywidgets.SelectionSlider(continuous_update=False, **common)
     return ipywidgets.Dropdown(**common)
 
