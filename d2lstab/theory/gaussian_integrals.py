@@ -16,7 +16,6 @@ __all__ = ["HORIZON", "breakpoints", "integrate", "root_density", "smooth", "val
 
 HORIZON = 38.0  # the normal density at 38 standard deviations is 1e-314
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
-_TOLERANCE = 1e-13  # of the integral of the absolute value, for each panel
 _PANELS_AT_MOST = 20_000
 _SCALES = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0)  # the density's own, in standard deviations
 
@@ -40,11 +39,15 @@ def breakpoints(std: float, kinks: Iterable[float] = ()) -> np.ndarray:
     return np.unique(ends[np.abs(ends) <= HORIZON])
 
 
-def integrate(integrand: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -> np.ndarray:
+def integrate(
+    integrand: Callable[[np.ndarray], np.ndarray],
+    ends: np.ndarray,
+    tolerance: float = 1e-13,
+) -> np.ndarray:
     """The integrals of several functions over the panels between sorted `ends`.
 
     `integrand` maps points of shape (m,) to values of shape (k, m). Each panel is halved until
-    its 16-point rule and its halves' rules agree to 1e-13 of the integral of |integrand|.
+    its 16-point rule and its halves' rules agree to `tolerance` of the integral of |integrand|.
 
     Raises:
         ValueError: the values are not finite, or the panels do not come to agree.
@@ -58,7 +61,7 @@ def integrate(integrand: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -
         halves = np.stack([left, middle]), np.stack([middle, right])
         fine, _ = _panels(integrand, halves[0].ravel(), halves[1].ravel())
         fine = fine.reshape(-1, 2, left.size)
-        settled = (np.abs(fine.sum(1) - coarse) <= _TOLERANCE * scale).all(0)
+        settled = (np.abs(fine.sum(1) - coarse) <= tolerance * scale).all(0)
         settled |= right - left <= 1e-14 * np.maximum(np.abs(left), np.abs(right))
         total += fine[:, :, settled].sum((1, 2))
         left, right = (end[:, ~settled].ravel() for end in halves)

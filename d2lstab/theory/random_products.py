@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.special import digamma, gammaln, polygamma
 
 from d2lstab.arguments import choice, natural_number, positive_integer, positive_number
 from d2lstab.arguments import widths as layer_widths
-from d2lstab.elementwise import Activation, activation
+from d2lstab.elementwise import Activation
+from d2lstab.theory.homogeneity import homogeneous_slopes
 
 __all__ = [
     "LogGrowth",
@@ -127,7 +127,13 @@ def fourth_moment_ratio(widths: list[int], phi: Activation = "relu") -> float:
     3.0
     """
     sizes = layer_widths(widths, minimum=1, advice="pass the widths of the layers after the input")
-    above, below = _slopes(phi)
+    slopes = homogeneous_slopes(phi)
+    if slopes is None:
+        raise ValueError(
+            "phi must be positively homogeneous (a x for x > 0, b x for x < 0, not both 0), "
+            f"got {phi!r}: use linear, relu or leaky_relu; no other phi has a product law"
+        )
+    above, below = slopes
     largest = max(abs(above), abs(below))
     above, below = above / largest, below / largest
     kurtosis = 6 * (above**4 + below**4) / (above**2 + below**2) ** 2
@@ -159,18 +165,3 @@ def max_squared_singular_value(depth: int) -> float:
     if depth <= 100:
         return (depth + 1) ** (depth + 1) / depth**depth  # integers: the quotient rounds once
     return (depth + 1) * math.exp(depth * math.log1p(1 / depth))
-
-
-def _slopes(phi: Activation) -> tuple[float, float]:
-    """The slopes of a positively homogeneous function on either side of 0."""
-    points = torch.tensor([1e-3, 0.1, 0.5, 1.0, 3.0, 100.0], dtype=torch.float64)
-    function = activation(phi)
-    above, below = (function(sign * points) / (sign * points) for sign in (1, -1))
-    slopes = torch.stack([above, below])
-    bent = (slopes - slopes[:, :1]).abs().amax()
-    if not bent <= 1e-12 * slopes.abs().amax() or not slopes.abs().amax() > 0:
-        raise ValueError(
-            "phi must be positively homogeneous (a x for x > 0, b x for x < 0, not both 0), "
-            f"got {phi!r}: use linear, relu or leaky_relu; no other phi has a product law"
-        )
-    return float(slopes[0, 0]), float(slopes[1, 0])
