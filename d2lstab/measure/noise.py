@@ -14,7 +14,7 @@ from d2lstab.arguments import positive_integer
 __all__ = ["GradientNoise", "gradient_noise"]
 
 Loss = Callable[[Any, Tensor], Tensor]
-ENTRIES = 2**23  # gradient entries held at once unless told otherwise: 64 MB in float64
+BYTES = 2**24  # of gradients held at once unless told otherwise: 16 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +44,10 @@ def gradient_noise(
         loss_fn: `loss_fn(outputs, targets)`, a scalar; it is called on single samples, so
             that averaging and summing losses give the same g_i.
         inputs, targets: N samples along the first axis.
-        chunk: samples whose gradients are held at once; 2^23 entries' worth unless given.
+        chunk: samples whose gradients are held at once; 16 MB of them unless given.
 
-    Exact up to round-off in the model's dtype; sums are taken in float64, and deviations
-    from the chunk's own mean, so that small noise on a long gradient is not lost.
+    Exact up to round-off in the model's dtype; small noise on a long gradient is
+    not lost, because where sums of squares would cancel the deviations themselves are summed.
 
     Raises:
         ValueError: batch normalization in train mode or without running statistics, active
@@ -71,30 +71,30 @@ def gradient_noise(
             "model must have parameters that require a gradient, got none: "
             "call requires_grad_() on those whose gradient is meant"
         )
-    entries = sum(p.numel() for p in parameters.values())
-    size = max(1, ENTRIES // entries) if chunk is None else positive_integer(chunk, "chunk")
+    sample = sum(p.numel() * p.element_size() for p in parameters.values())
+    size = max(1, BYTES // sample) if chunk is None else positive_integer(chunk, "chunk")
     gradients = _per_sample(model, loss_fn, parameters)
-    count, mean, scatter = 0, torch.zeros(1), 0.0
+    count, scatter = 0, 0.0
+    mean = [torch.zeros(p.numel(), dtype=torch.float64) for p in parameters.values()]
     for x, y in zip(inputs.split(size), targets.split(size), strict=True):
-        rows = gradients(x, y)
-        center = rows.mean(0, dtype=torch.float64)
-        inside = (rows - center).square().sum().item()
-        if count == 0:
-            count, mean, scatter = len(rows), center, inside
-            continue
-        # Chan, Golub and LeVeque (1983): sums of squares of two groups around one mean.
-        step, total = center - mean, count + len(rows)
-        scatter += inside + step.square().sum().item() * count * len(rows) / total
-        mean, count = mean + step * (len(rows) / total), total
-    trace, squared_norm = scatter / count, mean.square().sum().item()
+        total = count + len(x)
+        for i, rows in enumerate(gradients(x, y)):
+            center = rows.mean(0)
+            scatter += _scatter(rows, center)
+            # Chan, Golub and LeVeque (1983): two groups' sums of squares around one mean.
+            step = center.double().cpu() - mean[i]
+            scatter += step.square().sum().item() * count * len(x) / total
+            mean[i] += step * (len(x) / total)
+        count = total
+    trace, squared_norm = scatter / count, sum(m.square().sum().item() for m in mean)
     scale = trace / squared_norm if squared_norm else (math.inf if trace else math.nan)
     return GradientNoise(trace, squared_norm, scale, count)
 
 
 def _per_sample(
     model: nn.Module, loss_fn: Loss, parameters: dict[str, Tensor]
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """A function of a chunk of samples: their gradients, one row for each."""
+) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """A function of a chunk of samples: their gradients by each parameter, a row a sample."""
     frozen = {n: p.detach() for n, p in model.named_parameters() if n not in parameters}
 
     def loss(trained: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
@@ -111,11 +111,23 @@ def _per_sample(
 
     gradient = vmap(grad(loss), in_dims=(None, 0, 0))
 
-    def rows(x: Tensor, y: Tensor) -> Tensor:
-        found = gradient(parameters, x, y)
-        return torch.cat([g.reshape(len(x), -1) for g in found.values()], dim=1)
+    def rows(x: Tensor, y: Tensor) -> list[Tensor]:
+        return [g.reshape(len(x), -1) for g in gradient(parameters, x, y).values()]
 
     return rows
+
+
+def _scatter(rows: Tensor, center: Tensor) -> float:
+    """sum_i ||row_i - center||^2, where center is the mean of the rows."""
+    total = _squared_norm(rows)
+    rest = total - len(rows) * center.double().square().sum().item()
+    # At most one digit cancels; otherwise the deviations are formed, at three times the cost.
+    return rest if rest >= total / 10 else _squared_norm(rows - center)
+
+
+def _squared_norm(rows: Tensor) -> float:
+    # Row by row in the rows' dtype, and only the sum over rows in float64: no large copy.
+    return torch.linalg.vector_norm(rows, dim=1).double().square().sum().item()
 
 
 def _check(model: Any, loss_fn: Any, inputs: Any, targets: Any) -> None:

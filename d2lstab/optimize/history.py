@@ -76,7 +76,8 @@ class Notes:
     def batch(self, loss: Tensor, gradients: dict[str, Tensor]) -> None:
         """Write down one batch before its update is made."""
         value = loss.item()
-        self.norms.append(nn.utils.get_total_norm(list(gradients.values())))
+        parts = [torch.linalg.vector_norm(g) for g in gradients.values()]
+        self.norms.append(torch.linalg.vector_norm(torch.stack(parts)))
         if not math.isfinite(value):
             self.diverged_at = len(self.losses)
         self.losses.append(value)

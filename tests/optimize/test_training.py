@@ -83,6 +83,40 @@ def test_explicit_batches_are_taken_in_their_order():
     assert history.updates_per_epoch == 3
 
 
+def test_equals_the_trainer_of_d2l_on_the_same_batches():
+    pytest.importorskip("d2l")
+    from d2lstab.integrations.d2l import load
+
+    d2l = load()
+    model, x, y = problem()
+
+    class Patient(d2l.Classifier):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+            self.seen = []
+
+        def training_step(self, batch):
+            loss = self.loss(self(*batch[:-1]), batch[-1])
+            self.seen.append(loss.item())
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    class Batches(d2l.DataModule):
+        def get_dataloader(self, train):
+            return [(x[i : i + 8], y[i : i + 8]) for i in (0, 8, 16)] if train else None
+
+    patient = Patient(copy.deepcopy(model))
+    patient.board.display = False
+    d2l.Trainer(max_epochs=3).fit(patient, Batches())
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    history = train(model, Batches().get_dataloader(True), sgd, loss_fn=F.cross_entropy, epochs=3)
+    assert history.losses.tolist() == patient.seen
+    assert torch.equal(flat(model), flat(patient))
+
+
 def test_a_data_loader_is_a_source_of_batches():
     model, x, y = problem()
     loader = DataLoader(TensorDataset(x, y), batch_size=7)
