@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from d2lstab.arguments import choice
-from d2lstab.plots.style import COLORS, MARKERS, draw_theory, label_ends, mark_nonfinite
+from d2lstab.plots.marks import label_ends, mark_nonfinite
+from d2lstab.plots.style import COLORS, MARKERS, draw_theory
 
 __all__ = ["draw_compared_signals", "draw_signals"]
 

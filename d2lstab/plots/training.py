@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from d2lstab.arguments import choice
-from d2lstab.plots.style import COLORS, MARKERS, draw_theory, label_ends, mark_nonfinite
+from d2lstab.plots.marks import label_ends, mark_nonfinite
+from d2lstab.plots.style import COLORS, MARKERS, draw_theory
 
 __all__ = ["draw_histories"]
 
