@@ -98,14 +98,16 @@ class BatchNorm(nn.Module):
 class NoisyBatchNorm(BatchNorm):
     """Batch normalization followed by random shifts and scales, new ones at every step.
 
-        y' = (1 + scale e1) y + shift e2,    e1, e2 ~ N(0, 1) for each sample and feature
+        y' = (1 + scale e1) y + shift e2,    e = a + jitter b
 
-    It undoes the stability of the distributions and keeps the rest: if batch normalization
-    worked by steadying its outputs, this should ruin it. Only in training; one e1 and e2 for
-    all places of an image. A simplification of the source's noise, whose mean and scale
-    themselves change at every step.
+    with a ~ N(0, 1) drawn for each feature and step and shared by the batch, and b ~ N(0, 1)
+    for each sample and feature. The mean and the scale of every output jump from step to
+    step: it undoes the stability of the distributions and keeps the rest. If batch
+    normalization worked by steadying its outputs, this should ruin it. Only in training; one
+    e1 and e2 for all places of an image.
 
-    Source: Santurkar, Tsipras, Ilyas and Madry (2018), section 2.1.
+    Source: Santurkar, Tsipras, Ilyas and Madry (2018), section 2.1; their noise is of this
+    kind (mean and scale that change at every step), with other distributions.
 
     >>> noisy = NoisyBatchNorm(2, generator=torch.Generator().manual_seed(0)).eval()
     >>> noisy(torch.tensor([[0.0, 1.0]])).shape
@@ -120,11 +122,13 @@ class NoisyBatchNorm(BatchNorm):
         *,
         scale: float = 0.5,
         shift: float = 0.5,
+        jitter: float = 0.2,
         generator: torch.Generator,
     ) -> None:
         super().__init__(num_features, eps, momentum)
         self.scale = non_negative_number(scale, "scale")
         self.shift = non_negative_number(shift, "shift")
+        self.jitter = non_negative_number(jitter, "jitter")
         self.generator = random_generator(generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -132,14 +136,14 @@ class NoisyBatchNorm(BatchNorm):
         outputs = super().forward(inputs)
         if not self.training:
             return outputs
-        noise = torch.randn(
-            2,
-            *inputs.shape[:2],
-            *[1] * (inputs.dim() - 2),
-            generator=self.generator,
-            device=self.generator.device,
-        ).to(outputs)
+        places = [1] * (inputs.dim() - 2)
+        common = self._draw(1, self.num_features, *places)
+        noise = (common + self.jitter * self._draw(*inputs.shape[:2], *places)).to(outputs)
         return (1 + self.scale * noise[0]) * outputs + self.shift * noise[1]
+
+    def _draw(self, *shape: int) -> Tensor:
+        source = self.generator
+        return torch.randn(2, *shape, generator=source, device=source.device)
 
 
 class LayerNorm(nn.Module):
