@@ -89,6 +89,7 @@ def test_inverse_sqrt_and_warmup_by_hand():
     assert [schedules.inverse_sqrt(6.0)(s) for s in (0, 3, 8)] == pytest.approx([6, 3, 2])
     warm = schedules.linear_warmup(1.0, 4)
     assert [warm(s) for s in (0, 1, 3, 4, 100)] == [0, 0.25, 0.75, 1, 1]
+    assert schedules.linear_warmup(1.0, 4, then=schedules.constant(0.5))(4) == 0.5
 
 
 @pytest.mark.parametrize(

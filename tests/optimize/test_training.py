@@ -173,6 +173,16 @@ def test_updates_may_end_in_the_middle_of_an_epoch_and_draw_nothing_more():
     assert torch.equal(random.get_state(), twin.get_state())
 
 
+def test_a_full_batch_is_not_shuffled():
+    model, x, y = problem()
+    random = generator(3)
+    train(
+        model, (x, y), adam(model), loss_fn=F.cross_entropy, epochs=2, batch_size=len(x),
+        generator=random,
+    )  # fmt: skip
+    assert torch.equal(random.get_state(), generator(3).get_state())
+
+
 def test_evaluations_are_those_of_the_model_at_that_moment():
     model, x, y = problem()
     states = []
