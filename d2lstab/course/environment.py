@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 __all__ = ["check_environment"]
@@ -47,37 +47,35 @@ def _widgets() -> None:
     importlib.import_module("ipywidgets")
 
 
-def _d2l() -> None:
-    from d2lstab.integrations import d2l
-
-    d2l.load()
-
-
 def _scratch() -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
         Path(folder, "probe").write_text("x", encoding="utf-8")
 
 
-_CHECKS: dict[str, Callable[[], None]] = {
+_CHECKS: dict[str, Callable[[], object]] = {
     "Python is recent enough": _python,
     "torch computes a gradient": _gradient,
     "the digits are here, offline": _digits,
     "figures can be drawn": _figures,
     "knobs can be shown": _widgets,
-    "the models of d2l can be loaded": _d2l,
     "scratch files can be written": _scratch,
 }
 
 
-def check_environment() -> bool:
+def check_environment(further: Mapping[str, Callable[[], object]] | None = None) -> bool:
     """Try each thing that the notebooks need, and print a line for each.
+
+    Args:
+        further: a sentence -> a function that raises where the sentence is not true;
+            tried after the checks of this file.
 
     Returns:
         Whether all of them work. What does not work is named with its reason; the
         other checks still run.
     """
+    checks = _CHECKS | dict(further or {})
     failed = 0
-    for sentence, works in _CHECKS.items():
+    for sentence, works in checks.items():
         try:
             works()
         except Exception as error:
@@ -86,7 +84,7 @@ def check_environment() -> bool:
         else:
             print(f"ok       {sentence}")
     if failed:
-        print(f"{failed} of {len(_CHECKS)} checks failed: see the README, 'Set up'.")
+        print(f"{failed} of {len(checks)} checks failed: see the README, 'Set up'.")
     else:
         print("Everything the course needs is here.")
     return failed == 0

@@ -14,10 +14,13 @@ def test_what_fails_is_named_and_the_rest_still_runs(monkeypatch, capsys):
         raise ImportError("no such thing: run make d2l")
 
     monkeypatch.setattr(environment, "_CHECKS", {"one": broken, "two": lambda: None})
-    assert check_environment() is False
+    assert check_environment({"three": lambda: None}) is False
     out = capsys.readouterr().out
-    assert "NOT YET  one: ImportError: no such thing: run make d2l\nok       two\n" in out
-    assert "1 of 2 checks failed" in out
+    assert (
+        "NOT YET  one: ImportError: no such thing: run make d2l\nok       two\nok       three\n"
+        in out
+    )
+    assert "1 of 3 checks failed" in out
 
 
 def test_the_checks_that_need_no_extra_pass_here():

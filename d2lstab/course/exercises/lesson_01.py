@@ -12,8 +12,6 @@ from d2lstab.course.exercises.lesson_01_further import FURTHER
 
 __all__ = ["EXERCISES"]
 
-# Exercise 1: the Jacobian between two layers.
-
 
 def _product(factors: list[Tensor], width: int) -> Tensor:
     result = torch.eye(width, dtype=torch.float64)
@@ -96,8 +94,6 @@ def jacobian_between(jacobians, t):
 """,
 )
 
-# Exercise 2: the weight scale at which a random product neither grows nor shrinks.
-
 
 def _critical_std(n: int) -> float:
     return math.exp(-0.5 * (math.log(2) + float(digamma(n / 2))))
@@ -144,8 +140,6 @@ def critical_std(n):
     return math.exp(-log_growth(n, 1).mean)
 """,
 )
-
-# Exercise 3: how deep a network may be before its first gradient leaves the format.
 
 
 def _depth(log_smallest: float, log_factor: float) -> int:
