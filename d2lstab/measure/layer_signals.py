@@ -53,7 +53,10 @@ class SeenCall:
         groups = [[t.abs() for t in group] for group in call.groups or [[]]]
         self.sizes = [[t.numel() for t in group] for group in groups]
         self.forward = [magnitudes(_flat(group), (), limits) for group in groups]
-        self.dead = [_dead_share(group) for group in groups]
+        self.dead = [
+            _dead_share(group) if looked.zero else looked.zero
+            for group, looked in zip(groups, self.forward, strict=True)
+        ]
         self.saturated = math.nan
         if call.slope is not None and call.slope.numel():
             flat = np.abs(as_array(call.slope))

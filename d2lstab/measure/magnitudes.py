@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["EXACT_UP_TO", "Magnitudes", "as_array", "magnitudes", "rounding_limits"]
+__all__ = ["SAMPLE", "Magnitudes", "as_array", "magnitudes", "rounding_limits"]
 
-EXACT_UP_TO = 2**13  # entries; quantiles of larger tensors come from a sample of at least half that
+SAMPLE = 2**12  # quantiles stand on at least so many entries; below twice as many, on all
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +22,7 @@ class Magnitudes:
     overflow: float  # share of the entries that round to infinity in the format
     underflow: float  # share of the entries that are not 0 but round to 0 in the format
     non_finite: float  # share of the entries that are NaN or infinite as they stand
+    zero: float  # share of the entries that are exactly 0
 
 
 def rounding_limits(dtype: torch.dtype) -> tuple[float, float]:
@@ -34,7 +35,7 @@ def rounding_limits(dtype: torch.dtype) -> tuple[float, float]:
     True
     """
     info = torch.finfo(dtype)
-    spacing = info.eps * 2.0 ** math.floor(math.log2(info.max))
+    spacing = math.ldexp(info.eps, math.frexp(info.max)[1] - 1)
     # the product underflows to 0 for float64, as it should: nothing in float64 rounds to 0
     return info.smallest_normal * info.eps / 2, info.max + spacing / 2
 
@@ -42,10 +43,10 @@ def rounding_limits(dtype: torch.dtype) -> tuple[float, float]:
 def magnitudes(sizes: Tensor, levels: Sequence[float], limits: tuple[float, float]) -> Magnitudes:
     """The distribution of `sizes`, which are absolute values.
 
-    Every entry counts, except that the quantiles of more than `EXACT_UP_TO` entries are
-    those of an evenly spaced sample of m: the rank of a level p is then off by
-    sqrt(p (1 - p) / m) or so, at most 0.8 %. Quantiles are interpolated linearly
-    between order statistics, as `torch.quantile` does.
+    Every entry counts, except that the quantiles of 2 * `SAMPLE` entries or more are those
+    of an evenly spaced sample of m >= `SAMPLE`: the rank of a level p is then off by
+    sqrt(p (1 - p) / m) or so, at most 0.8 %. Quantiles are interpolated linearly between
+    order statistics, as `torch.quantile` does.
 
     >>> magnitudes(torch.tensor([2.0, 0.0]), [0.5, 1.0], (0.0, 1.5)).quantiles
     (1.0, 2.0)
@@ -54,8 +55,7 @@ def magnitudes(sizes: Tensor, levels: Sequence[float], limits: tuple[float, floa
     count = array.size
     if count == 0:
         nan = math.nan
-        return Magnitudes(nan, (nan,) * len(levels), nan, nan, nan)
-    wide = array.astype(np.float64, copy=False)
+        return Magnitudes(nan, (nan,) * len(levels), nan, nan, nan, nan)
     low, high = limits
     # a comparison with the largest entry saves two passes; NaN fails it
     largest = float(array.max())
@@ -63,15 +63,19 @@ def magnitudes(sizes: Tensor, levels: Sequence[float], limits: tuple[float, floa
     if not largest < min(high, math.inf):
         with np.errstate(over="ignore"):
             overflow = _count(array >= array.dtype.type(high)) / count
-        non_finite = 1 - _count(np.isfinite(array)) / count
+        non_finite = (count - _count(np.isfinite(array))) / count
     small = _count(array <= low)
-    underflow = (small - _count(array == 0)) / count if small else 0.0
+    zeros = _count(array == 0) if small else 0
+    wide = array.astype(np.float64, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite mean square is data
+        second_moment = float(np.dot(wide, wide)) / count
     return Magnitudes(
-        float(np.dot(wide, wide)) / count,
+        second_moment,
         _quantiles(array, levels),
         overflow,
-        underflow,
+        (small - zeros) / count,
         non_finite,
+        zeros / count,
     )
 
 
@@ -103,9 +107,9 @@ def _quantiles(array: np.ndarray, levels: Sequence[float]) -> tuple[float, ...]:
 
 def _stride(count: int) -> int:
     # coprime to the number of entries, so that it meets every column of every shape
-    stride = math.ceil(count / EXACT_UP_TO)
+    stride = max(1, count // SAMPLE)
     while math.gcd(stride, count) > 1:
-        stride += 1
+        stride -= 1
     return stride
 
 

@@ -56,7 +56,8 @@ def record_signals(
         dtype: a floating-point format; which share would over- or underflow in it?
 
     Returns:
-        `Signals`, in forward order; statistics in float64, exact over all entries.
+        `Signals`, in forward order; statistics in float64 over all entries; the
+        quantiles of 8,192 entries or more come from a sample of at least 4,096.
         A leaf call is one during which no other module of the model is called. If the
         output is a tuple, its first part that the loss depends on is described. A unit is
         one position of the output without its first dimension. An output on which the loss

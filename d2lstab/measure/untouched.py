@@ -1,6 +1,6 @@
 """A model handed to a measurement is given back as it came."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 __all__ = ["checked_model", "model_output", "untouched"]
-
-_Saved = list[tuple[MutableMapping[str, Any], str, Tensor, Tensor]]
 
 
 def checked_model(model: object) -> nn.Module:
@@ -48,7 +46,7 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 def untouched(model: nn.Module) -> Iterator[None]:
     """Restore modes, buffers, parameters and the global random state, also after an error.
 
-    The price is one copy of the parameters and buffers while the block runs. Gradients
+    The price is one copy of the parameters and buffers, held while the block runs. Gradients
     (`.grad`) are not saved: code inside uses `torch.autograd.grad`, which leaves them alone.
 
     >>> model = nn.BatchNorm1d(1)
@@ -58,28 +56,46 @@ def untouched(model: nn.Module) -> Iterator[None]:
     (tensor([0.]), 0)
     """
     modes = [(module, module.training) for module in model.modules()]
-    saved: _Saved = []
-    for module, _ in modes:
-        for store in (module._parameters, module._buffers):
-            saved += [(store, k, t, t.detach().clone()) for k, t in store.items() if t is not None]
-    devices = {t.device.index for _, _, t, _ in saved if t.device.type == "cuda"}
+    stores: list[Any] = [s for module, _ in modes for s in (module._parameters, module._buffers)]
+    places = [(store, k, t) for store in stores for k, t in store.items() if t is not None]
+    copies = _flat_copies([t for _, _, t in places])
+    devices = {t.device.index for _, _, t in places if t.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(devices)):
         try:
             yield
         finally:
             for module, training in modes:
                 module.training = training
-            _put_back(saved)
+            for store, name, tensor in places:
+                if store.get(name) is not tensor:
+                    store[name] = tensor
+            _put_back(copies)
 
 
-def _put_back(saved: _Saved) -> None:
+_Copies = list[tuple[list[Tensor], Tensor]]
+
+
+def _flat_copies(tensors: list[Tensor]) -> _Copies:
+    # one copy a dtype and device: sixty small copies would cost more than the rest together
+    alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in tensors:
+        alike.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return [(group, _flat(group)) for group in alike.values()]
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([t.detach().reshape(-1) for t in tensors])
+
+
+def _put_back(copies: _Copies) -> None:
+    # an unneeded write would spoil a graph that the caller still holds, hence the comparisons
     with torch.no_grad():
-        for store, name, tensor, copy in saved:
-            if store.get(name) is not tensor:
-                store[name] = tensor
-            # an unneeded write would spoil a graph that the caller still holds
-            if not torch.equal(tensor, copy):
-                tensor.copy_(copy)
+        for tensors, copy in copies:
+            if torch.equal(_flat(tensors), copy):
+                continue
+            for tensor, part in zip(tensors, copy.split([t.numel() for t in tensors]), strict=True):
+                if not torch.equal(tensor.reshape(-1), part):
+                    tensor.copy_(part.view_as(tensor))
 
 
 def model_output(model: nn.Module, inputs: Any, name: str = "inputs") -> Any:

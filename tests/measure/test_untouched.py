@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch import nn
+
+from d2lstab.measure.untouched import checked_model, model_output, untouched
+
+
+def make():
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1).double()).eval()
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_everything_is_put_back(fail):
+    model = make()
+    values = [t.clone() for t in model.state_dict().values()]
+    objects = [*model.parameters(), *model.buffers()]
+    random = torch.get_rng_state()
+
+    def disturb():
+        model.train()
+        model[1](torch.rand(4, 3))
+        model[0].weight.data.mul_(2)
+        model[2].bias = nn.Parameter(torch.ones(1))
+        with torch.no_grad():
+            model[1].running_mean.fill_(7)
+        if fail:
+            raise RuntimeError("broken")
+
+    if fail:
+        with pytest.raises(RuntimeError, match="broken"), untouched(model):
+            disturb()
+    else:
+        with untouched(model):
+            disturb()
+    assert all(torch.equal(a, b) for a, b in zip(values, model.state_dict().values(), strict=True))
+    now = [*model.parameters(), *model.buffers()]
+    assert all(a is b for a, b in zip(objects, now, strict=True))
+    assert torch.equal(random, torch.get_rng_state())
+    assert not any(m.training for m in model.modules())
+
+
+def test_what_did_not_change_is_not_written():
+    model = make()
+    versions = [t._version for t in [*model.parameters(), *model.buffers()]]
+    with untouched(model):
+        model[0](torch.ones(2, 2))
+    assert versions == [t._version for t in [*model.parameters(), *model.buffers()]]
+
+
+def test_a_model_without_any_tensor():
+    with untouched(nn.ReLU()):
+        pass
+
+
+@pytest.mark.parametrize(
+    "model", [nn.LazyLinear(1), nn.Sequential(nn.ReLU(), nn.LazyBatchNorm1d())]
+)
+def test_lazy_models_are_refused(model):
+    with pytest.raises(ValueError, match="run the model once"):
+        checked_model(model)
+
+
+def test_only_an_error_is_blamed_on_the_dtype():
+    class Converts(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.float())
+
+    assert model_output(Converts(2, 1), torch.ones(1, 2, dtype=torch.int64)).shape == (1, 1)
+    with pytest.raises(RuntimeError, match="shapes"):
+        model_output(nn.Linear(3, 1), torch.ones(1, 2))
+    with pytest.raises(TypeError, match="x must be of the model's dtype"):
+        model_output(nn.Linear(2, 1), torch.ones(1, 2).half(), "x")
