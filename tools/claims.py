@@ -1,7 +1,7 @@
 """Write the ledger of claims into the README.
 
-    python tools/claims.py            rewrite the table between the markers
-    python tools/claims.py --check    only say whether it is up to date
+python tools/claims.py            rewrite the table between the markers
+python tools/claims.py --check    only say whether it is up to date
 """
 
 import argparse
