@@ -52,9 +52,10 @@ def _numbers(value: object, name: str) -> np.ndarray | None:
 def _shown(value: object) -> str:
     numbers = _numbers(value, "value")
     if numbers is None:
-        plain = _plain(value)
-        alike = isinstance(plain, list) and len(plain) > 3 and plain.count(plain[0]) == len(plain)
-        return f"{plain[0]}, {len(plain)} times" if alike else str(plain)
+        words = _plain(value)
+        if isinstance(words, list) and len(words) > 3 and words.count(words[0]) == len(words):
+            return f"{words[0]}, {len(words)} times"
+        return str(words)
     flat = numbers.ravel()
     if flat.size <= 6:
         return ", ".join(_three_digits(x) for x in flat)

@@ -49,9 +49,14 @@ def test_seeded_repeats_and_restores_all_three_generators():
 def test_seeded_restores_after_an_exception():
     start(5)
     before = torch.random.get_rng_state()
-    with pytest.raises(RuntimeError, match="stop"), seeded("other"):
-        torch.rand(3)
-        raise RuntimeError("stop")
+
+    def fails():
+        with seeded("other"):
+            torch.rand(3)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fails()
     assert torch.equal(before, torch.random.get_rng_state())
 
 
