@@ -23,7 +23,7 @@ from d2lstab.arguments import (
 from d2lstab.arguments import widths as checked_widths
 from d2lstab.elementwise import Activation, activation
 
-__all__ = ["INITIALIZATIONS", "Elementwise", "Initialization", "ResidualBlock", "mlp"]
+__all__ = ["INITIALIZATIONS", "Elementwise", "Initialization", "ResidualBlock", "Sum", "mlp"]
 
 Initialization = str | float | Callable[[Tensor, torch.Generator], None]
 
@@ -60,6 +60,14 @@ class Elementwise(nn.Module):
         return self.label
 
 
+class Sum(nn.Module):
+    """Addition as a module, so that hooks see what flows from block to block."""
+
+    def forward(self, h: Tensor, branch: Tensor) -> Tensor:
+        """Return h + branch."""
+        return h + branch
+
+
 class ResidualBlock(nn.Module):
     """h + scale * branch(h): a sum in place of a product."""
 
@@ -67,10 +75,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.branch = branch
         self.scale = scale
+        self.sum = Sum()
 
     def forward(self, h: Tensor) -> Tensor:
         """Return h + scale * branch(h)."""
-        return h + self.scale * self.branch(h)
+        h = self.sum(h, self.scale * self.branch(h))
+        return h
 
     def extra_repr(self) -> str:
         """Return the branch scale, for `print(model)`."""
@@ -111,7 +121,7 @@ def mlp(
 
     Returns:
         A `torch.nn.Sequential` with children `linear1`, `relu1`, `linear2`, ...; residual
-        layers are `block2`, `block3`, ...
+        layers are `block2`, `block3`, ..., each with a `branch` and a `sum`.
 
     Raises:
         ValueError: a width below 1, an unknown name, a negative std, a gain where it has no

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from d2lstab.specimens.networks import INITIALIZATIONS, Elementwise, ResidualBlock, mlp
+from d2lstab.specimens.networks import INITIALIZATIONS, Elementwise, ResidualBlock, Sum, mlp
 
 
 def seeded(seed=0):
@@ -156,6 +156,18 @@ def test_no_two_children_share_a_name():
         assert len([m for m in net.modules() if isinstance(m, nn.Linear)]) == 4
         net = mlp([2, 2, 2], phi, generator=seeded(), norm="layer")
         assert len(net) == 4
+
+
+def test_hooks_see_the_sum_of_a_residual_block():
+    net = mlp([3, 4, 4, 4, 2], "relu", generator=seeded(), residual=0.5)
+    seen = []
+    for name, module in net.named_modules():
+        if isinstance(module, Sum):
+            module.register_forward_hook(lambda _m, _a, out, name=name: seen.append((name, out)))
+    x = torch.ones(2, 3)
+    net(x)
+    assert [name for name, _ in seen] == ["block2.sum", "block3.sum"]
+    assert torch.equal(seen[0][1], net[:2](x))
 
 
 def test_residual_block_adds_its_branch():
