@@ -151,7 +151,8 @@ def tried(act, *arguments):
     return True
 seen = {{
     "files": [p for p in {hidden} if os.path.exists(p)]
-    + [f for t in ("tmp", "home", "dev", "etc") for f in glob.glob(f"/{{t}}/**/*.ipynb", recursive=True)],
+    + [f for t in ("tmp", "home", "dev", "etc")
+       for f in glob.glob(f"/{{t}}/**/*.ipynb", recursive=True)],
     "written": [p for p in {writes} if tried(open, os.path.join(p, "harmed-by-a-student"), "w")],
     "connected": tried(socket.create_connection, ("127.0.0.1", {port}), 1),
     "processes": len(glob.glob("/proc/[0-9]*")),
