@@ -86,6 +86,15 @@ def _own_groups() -> dict[str, str]:
     return {name: path.lstrip("/") for _, names, path in rows for name in names.split(",")}
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a grader that was killed has left beside a group NAME-PID-SLOT."""
+    kind = folder.name.rsplit("-", 2)[0]
+    for old in folder.parent.glob(f"{kind}-*-*"):
+        if not Path("/proc", old.name.split("-")[-2]).exists():
+            with contextlib.suppress(OSError):
+                old.rmdir()
+
+
 class ControlGroup:
     """A Linux control group that bounds memory and processes, where one can be made.
 
@@ -113,6 +122,8 @@ class ControlGroup:
         except OSError:
             return None
         for folders in layouts:
+            for folder in folders.values():
+                _sweep(folder)
             group = cls(folders)
             if group._made(values):
                 return group

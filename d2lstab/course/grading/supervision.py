@@ -44,8 +44,11 @@ class Run:
 class _Watch:
     """Reads the runner's lines, up to a size, and watches its clock and memory."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], limits: Limits, count_memory: bool
+    ) -> None:
         assert process.stdout is not None
+        self.count_memory = count_memory  # unless a control group does
         self.process, self.limits, self.run = process, limits, Run()
         self.ready_at: float | None = None  # when the student's code could begin
         self._descriptor = process.stdout.fileno()
@@ -99,7 +102,7 @@ class _Watch:
                 self.run.problem = f"not started within {STARTUP:g} s"
         elif now - self.ready_at > limits.seconds:
             self.run.problem = f"timed out after {limits.seconds:g} s{self.place()}"
-        elif memory_of_tree(self.process.pid) > limits.memory * 1.1:
+        elif self.count_memory and memory_of_tree(self.process.pid) > limits.memory * 1.1:
             self.run.problem = self.memory_problem()
 
     def memory_problem(self) -> str:
@@ -170,7 +173,7 @@ def _watched(
         folder = None if place.safe else scratch
         process = _popen(limits, place.slot, group, folder, [question, errors])
         try:
-            watch = _Watch(process, limits)
+            watch = _Watch(process, limits, group is None)
             watch.until_the_end(place.stop)
         finally:
             _kill(process)
