@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from d2lstab.arguments import positive_integer
-from d2lstab.measure.batch_loss import BatchLoss, LossFunction
+from d2lstab.measure.batch_loss import BatchLoss, LossFunction, batches_of
 from d2lstab.measure.hessian_operator import HessianOperator
 from d2lstab.measure.krylov import local_generator
 from d2lstab.measure.lanczos import Eigenpairs, eigenpairs
 from d2lstab.measure.spectral_density import SpectralDensity, spectral_density
 from d2lstab.measure.structured_hessian import add_structured_hessian, chain_of
+from d2lstab.measure.untouched import checked_model
 
 __all__ = [
     "Eigenpairs",
@@ -68,7 +69,7 @@ def hessian_matrix(
             [2., 4., 2.]], dtype=torch.float64)
     """
     memory_limit = positive_integer(memory_limit, "memory_limit", "pass a number of bytes")
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters = [p for p in checked_model(model).parameters() if p.requires_grad]
     n = sum(p.numel() for p in parameters)
     needed = n * n * (parameters[0].dtype.itemsize if parameters else 0)
     if needed > memory_limit:
@@ -76,9 +77,10 @@ def hessian_matrix(
             f"memory_limit must be at least {needed} bytes for the {n} by {n} matrix, got "
             f"{memory_limit}: raise it, or use HessianOperator with eigenpairs"
         )
-    operator = HessianOperator(model, loss_fn, inputs, targets, reduction=reduction)
+    batches = batches_of(inputs, targets)  # once: a generator can be read once only
+    operator = HessianOperator(model, loss_fn, batches, reduction=reduction)
     if structured:
-        matrix = _structured(BatchLoss(model, loss_fn, inputs, targets, reduction), operator)
+        matrix = _structured(BatchLoss(model, loss_fn, batches, None, reduction), operator)
         if matrix is not None:
             return matrix
     matrix = torch.empty(operator.shape, dtype=operator.dtype, device=operator.device)

@@ -101,8 +101,9 @@ class HessianOperator:
         vectors = self._checked(v, (1, 2))
         if vectors.ndim == 1:
             return _like(self._products(vectors[None])[0], v)
-        rows = [self._products(chunk) for chunk in vectors.T.split(_CHUNK)]
-        return _like(torch.cat(rows).T if rows else torch.zeros_like(vectors), v)
+        chunks = vectors.T.split(_CHUNK) if vectors.shape[1] else []
+        rows = [self._products(chunk) for chunk in chunks]
+        return _like(torch.cat(rows).T if rows else vectors, v)
 
     def _checked(self, v: Any, dimensions: tuple[int, ...]) -> Tensor:
         n = self.shape[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, grad_and_value, vmap
 
 from d2lstab.arguments import positive_integer
 from d2lstab.optimize.minibatches import endless, source_of_batches
@@ -165,15 +165,18 @@ def _stacked(
 ) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """One model to call, the parameters that move and that stay, and the buffers, stacked."""
     base = deepcopy(members[0]).train()
-    parameters, buffers = stack_module_state(members)
+    parameters = _stack([dict(model.named_parameters()) for model in members])
     needed = {name for name, p in members[0].named_parameters() if p.requires_grad}
-    plain = {name: p.detach().clone() for name, p in parameters.items()}
     return (
         base,
-        {name: p for name, p in plain.items() if name in needed},
-        {name: p for name, p in plain.items() if name not in needed},
-        {name: b.detach().clone() for name, b in buffers.items()},
+        {name: p for name, p in parameters.items() if name in needed},
+        {name: p for name, p in parameters.items() if name not in needed},
+        _stack([dict(model.named_buffers()) for model in members]),
     )
+
+
+def _stack(tensors: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([t[name].detach() for t in tensors]) for name in tensors[0]}
 
 
 def _filled(

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from d2lstab.arguments import positive_integer, positive_number
+from d2lstab.measure.batch_loss import batches_of
 from d2lstab.measure.curvature import HessianOperator, hessian_matrix
+from d2lstab.measure.untouched import checked_model
 
 __all__ = ["CriticalPointSearch", "GradientWalk"]
 
@@ -39,9 +41,8 @@ class GradientWalk:
     ) -> None:
         self.left = positive_integer(steps, "steps", "pass how many steps to make at most")
         self.tolerance = positive_number(tolerance, "tolerance", "pass 1e-6, for example")
-        HessianOperator(model, loss_fn, inputs, targets)  # errors before the copy
-        self.model = deepcopy(model)
-        self.problem = (loss_fn, inputs, targets)
+        self.model = deepcopy(checked_model(model))
+        self.problem = (loss_fn, batches_of(inputs, targets))  # a generator is read once
         self.operator = HessianOperator(self.model, *self.problem)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.point = torch.cat([p.detach().flatten() for p in self.parameters])
