@@ -62,8 +62,7 @@ def along_gradient(
 
     def at(values: dict[str, Tensor]) -> tuple[float, list[Tensor]]:
         leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
-        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        loss = loss_fn(functional_call(model, leaves | buffers, (inputs,)), targets)
+        loss = loss_fn(functional_call(model, leaves, (inputs,)), targets)
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
         pairs = zip(found, leaves.values(), strict=True)
         return loss.item(), [torch.zeros_like(v) if g is None else g for g, v in pairs]

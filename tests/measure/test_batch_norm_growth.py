@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from d2lstab.measure.batch_norm_growth import log_gradient_growths
-from d2lstab.theory.batch_norm import gradient_growth
+from d2lstab.theory.batch_norm import gradient_growth, input_gradient
 
 
 def random(seed=0):
@@ -23,6 +23,30 @@ def test_without_an_activation_it_meets_the_law_when_extrapolated_to_wide_layers
     step = float((fine.mean() - coarse.mean()).abs())
     assert abs(found - law) <= 4 * error + step
     assert 4 * error + step < law / 2  # the bound can tell growth from none
+
+
+@pytest.mark.parametrize("phi", ["relu", "linear"])
+def test_it_is_the_backward_pass_in_closed_form(phi):
+    # The same draws, layer by layer, one network at a time; two layers, one at either end
+    # left out of four; in float64 from the float32 draws, whose round-off is the bound.
+    found = log_gradient_growths(6, 5, 3, phi=phi, generator=random(), depth=4, margin=1)
+    draws = random()
+    x, layers = torch.randn(3, 6, 5, generator=draws).double(), []
+    for _ in range(4):
+        std = x.std(dim=2, keepdim=True, unbiased=False)
+        z = (x - x.mean(dim=2, keepdim=True)) / std
+        W = torch.randn(3, 6, 6, generator=draws).double() / 6**0.5
+        layers.append((W, z, std))
+        x = W @ (z.relu() if phi == "relu" else z)
+    u, squares = torch.randn(3, 6, 5, generator=draws).double(), []
+    for W, z, std in reversed(layers):
+        arriving = (W.mT @ u) * (z > 0 if phi == "relu" else 1)
+        columns = zip(z.flatten(0, 1), arriving.flatten(0, 1), std.flatten(), strict=True)
+        rows = [torch.from_numpy(input_gradient(a, b, float(c))) for a, b, c in columns]
+        u = torch.stack(rows).reshape(3, 6, 5)
+        squares.append(u.square().sum(dim=(1, 2)))
+    by_hand = (squares[2] / squares[1]).log()  # the second layer over the third: one step
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-3)
 
 
 def test_relu_grows_faster_in_small_batches_and_always():
