@@ -149,6 +149,16 @@ def test_more_digits_than_there_are():
     assert found.products < 300
 
 
+def test_what_round_off_could_decide_is_confirmed_by_products_or_not_claimed():
+    """5e-15 is 22 eps: attainable for three entries, but stored images alone do not prove it."""
+    found = eigenpairs(diagonal(3, 1, -5), 1, 5e-15)
+    assert found.converged.all()
+    assert found.products == 4
+    found = eigenpairs(diagonal(3, 1, -5), 1, 5e-15, max_products=3)
+    assert not found.converged.any()
+    assert found.products == 3
+
+
 def test_a_full_basis_is_restarted(monkeypatch):
     """Thick restart: room for 38 vectors of 400 makes the same answer."""
     monkeypatch.setattr("d2lstab.measure.lanczos._BASIS_BYTES", 1)

@@ -66,6 +66,15 @@ def test_newton_squares_the_error():
     assert len(norms) < 12
 
 
+@pytest.mark.parametrize("curvature", [0.1, 2.0, -50.0])
+def test_one_damped_step(curvature):
+    """L = c w^2 / 2 from w = 1: delta = -c c / (c^2 + mu^2) with mu = damping |c|."""
+    result = damped_newton(
+        Point(1.0), lambda w, _: curvature * (w**2).sum() / 2, ONE, ONE, steps=1, damping=0.5
+    )
+    assert result.model.at.item() == pytest.approx(1 - 1 / 1.25)
+
+
 def test_newton_goes_up_to_a_maximum():
     result = damped_newton(Point(0.3), lambda w, _: torch.cos(w).sum(), ONE, ONE)
     assert result.converged
