@@ -8,6 +8,7 @@ from d2lstab.plots.named_values import draw_named_values
 from d2lstab.plots.normalization import draw_bowl, draw_distributions
 from d2lstab.plots.paths import draw_paths
 from d2lstab.plots.phase_plane import draw_phase_plane
+from d2lstab.plots.quantiles import draw_quantiles
 from d2lstab.plots.random_products import draw_log_norms
 from d2lstab.plots.signals import draw_compared_signals, draw_signals
 from d2lstab.plots.style import draw_theory, figure, show
@@ -24,6 +25,7 @@ __all__ = [
     "draw_named_values",
     "draw_paths",
     "draw_phase_plane",
+    "draw_quantiles",
     "draw_signals",
     "draw_singular_values",
     "draw_theory",
