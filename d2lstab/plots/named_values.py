@@ -53,7 +53,7 @@ def draw_named_values(
             linestyle="none",
             marker=MARKERS[i % 6],
             color=COLORS[i % 6],
-            markersize=6,
+            markersize=max(9 - 2.2 * i, 4),  # one that lies on another still shows it
             label=label,
         )
     if reference is not None:

@@ -31,7 +31,7 @@ def draw_phase_plane(
         title: the finding, in words.
 
     sw2 is fan_in times the variance of a weight, sb2 the variance of a bias. The names
-    of the two phases are written on either side of a single line, which is shaded.
+    of the two phases are written on either side of a single line; set the limits before.
 
     Raises:
         ValueError: no line, a value that is not finite, or x and y of different length.
@@ -41,15 +41,8 @@ def draw_phase_plane(
     predicted = {name: _pair(name, line) for name, line in lines.items()}
     for i, (name, (sw2, sb2)) in enumerate(predicted.items()):
         draw_theory(ax, sw2, sb2, label=f"_{name}", linestyle=_LINES[i % 4])
-        ax.annotate(
-            name,
-            xy=(sw2[-1], sb2[-1]),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=float(STYLE["legend.fontsize"]),
-            annotation_clip=False,
-        )
+        if name not in (measured or {}):  # the legend names the others
+            _name(ax, name, sw2[-1], sb2[-1])
     for i, (name, dots) in enumerate((measured or {}).items()):
         looks: dict[str, Any] = {"color": COLORS[i % 6], "marker": MARKERS[i % 6]}
         ax.plot(*_pair(name, dots), linestyle="none", label=f"{name}, measured", **looks)
@@ -62,17 +55,23 @@ def draw_phase_plane(
     ax.set_xlabel("weight variance × width  $\\sigma_w^2$")
     ax.set_ylabel("bias variance  $\\sigma_b^2$")
     if measured:
-        ax.legend(loc="lower right")
+        ax.legend(loc="best")
+
+
+def _name(ax: Axes, name: str, x: float, y: float) -> None:
+    size = float(STYLE["legend.fontsize"])
+    looks: dict[str, Any] = {"ha": "center", "fontsize": size, "annotation_clip": False}
+    ax.annotate(name, xy=(x, y), xytext=(0, 4), textcoords="offset points", **looks)
 
 
 def _divide(ax: Axes, sw2: np.ndarray, sb2: np.ndarray) -> None:
     left, right = ax.get_xlim()
     ax.fill_betweenx(sb2, sw2, max(right, sw2.max()), color="0.92", linewidth=0, zorder=0)
     for x, side, words in (
-        (0.03, "left", "gradients vanish,\ninputs merge"),
-        (0.97, "right", "gradients explode,\ninputs part"),
+        (0.03, "left", "gradients\nvanish,\ninputs\nmerge"),
+        (0.97, "right", "gradients\nexplode,\ninputs\npart"),
     ):
-        ax.text(x, 0.93, words, transform=ax.transAxes, ha=side, va="top", color="0.25")
+        ax.text(x, 0.95, words, transform=ax.transAxes, ha=side, va="top", color="0.25")
     ax.set_xlim(left, right)
 
 

@@ -1,0 +1,227 @@
+"""Exercises of lesson 03: activations, near zero and far from it."""
+
+import math
+
+from d2lstab.course.exercise import Exercise, Mistake
+from d2lstab.course.exercises.lesson_03_further import FURTHER
+from d2lstab.theory.activations import moments
+from d2lstab.theory.mean_field import critical_weight_variance, slope
+
+__all__ = ["EXERCISES"]
+
+# Exercise 1: a layer with a straight activation.
+
+STRAIGHT_FACTORS = Exercise(
+    id="03-straight-factors",
+    title="What a straight activation does to the signal and to the gradient",
+    inputs=(
+        (1.0, 0.0, 100, 0.01, 1.0),
+        (0.5, 1.0, 100, 0.04, 2.0),
+        (2.0, 0.3, 64, 0.005, 0.7),
+        (-1.5, 2.0, 10, 0.2, 3.0),
+    ),
+    reference=lambda a, b, n, v, q: [n * v * (a * a * q + b * b), n * v * a * a],
+    mistakes=(
+        Mistake(
+            lambda a, b, n, v, q: [n * v * a * a * q, n * v * a * a],
+            "The offset is missing from the mean square: the weights are centered, but the mean "
+            "of h still adds to its second moment, which is what the next layer sees.",
+        ),
+        Mistake(
+            lambda a, b, n, v, q: [n * v * (a * a * q + b * b), n * v * (a * a + b * b)],
+            "The offset entered the gradient: the derivative of a constant is 0.",
+        ),
+        Mistake(
+            lambda a, b, n, v, q: [n * v * (a * q + b), n * v * a],
+            "Nothing is squared: these are mean squares, so alpha and beta enter squared.",
+        ),
+        Mistake(
+            lambda a, b, n, v, q: [n * v * (a * math.sqrt(q) + b) ** 2, n * v * a * a],
+            "The cross term 2 alpha beta E[z] is 0, because z is centered.",
+        ),
+        Mistake(
+            lambda a, b, n, v, q: [v * (a * a * q + b * b), v * a * a],
+            "One term of the sum only: each output adds up n inputs, and each gradient n outputs.",
+        ),
+    ),
+    hints=(
+        "First the second moment of h = alpha z + beta, then the layer's factor n gamma.",
+        "E[h^2] = alpha^2 q + beta^2. Backwards only the derivative of h by z counts: alpha.",
+    ),
+    solution="""
+def straight_factors(alpha, beta, n, gamma, q):
+    # second moments, not variances, go forward; only the slope comes back
+    return [n * gamma * (alpha**2 * q + beta**2), n * gamma * alpha**2]
+""",
+)
+
+# Exercise 2: E phi^2 to second order in the variance.
+
+
+def _series(c: list[float], q: float, fourth: float = 3.0, cross: float = 1.0) -> float:
+    first = c[1] ** 2 + 2 * cross * c[0] * c[2]
+    second = c[2] ** 2 + 2 * cross * (c[1] * c[3] + c[0] * c[4])
+    return c[0] ** 2 + first * q + fourth * second * q * q
+
+
+SMALL_VARIANCE = Exercise(
+    id="03-small-variance",
+    title="The mean square of an activation for small variances, from its Taylor coefficients",
+    inputs=(
+        ([0.0, 1.0, 0.0, -1 / 3, 0.0], 0.01),
+        ([0.5, 0.25, 0.0, -1 / 48, 0.0], 0.3),
+        ([0.7, 0.5, 0.125, 0.0, -0.02], 0.2),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 0.5),
+        ([0.0, 0.0, 1.0, 0.0, 2.0], 2.0),
+    ),
+    reference=_series,
+    mistakes=(
+        Mistake(
+            lambda c, q: _series(c, q, fourth=1.0),
+            "The fourth moment of a Gaussian is 3 q^2, not q^2.",
+        ),
+        Mistake(
+            lambda c, q: _series(c, q, cross=0.0),
+            "The squares are there, the products are not: (c_0 + c_1 x + ...)^2 has terms such as "
+            "2 c_1 c_3 x^4 too.",
+        ),
+        Mistake(
+            lambda c, q: c[1] ** 2 * q + (2 * c[2] ** 2 + 6 * c[1] * c[3]) * q * q,
+            "This is the variance: the square of the mean was subtracted. The next layer sees "
+            "the second moment.",
+        ),
+        Mistake(
+            lambda c, q: c[0] ** 2 + c[1] ** 2 * q + 3 * (c[2] ** 2 + 2 * c[1] * c[3]) * q * q,
+            "The products with c_0 are missing: 2 c_0 c_2 x^2 and 2 c_0 c_4 x^4. An offset "
+            "multiplies every even term.",
+        ),
+        Mistake(
+            lambda c, q: c[0] ** 2 + (c[1] ** 2 + 2 * c[0] * c[2]) * q,
+            "Only to first order: the terms with q^2 are missing.",
+        ),
+    ),
+    hints=(
+        "Multiply the polynomial by itself and collect the powers of x up to x^4; the odd ones "
+        "have mean 0.",
+        "E[x^2] = q and E[x^4] = 3 q^2. The factor of x^4 is c_2^2 + 2 c_1 c_3 + 2 c_0 c_4.",
+    ),
+    solution="""
+def small_variance_series(c, q):
+    second = c[1] ** 2 + 2 * c[0] * c[2]
+    fourth = c[2] ** 2 + 2 * c[1] * c[3] + 2 * c[0] * c[4]
+    # E[x^2] = q, E[x^4] = 3 q^2, odd moments are 0
+    return c[0] ** 2 + second * q + 3 * fourth * q**2
+""",
+)
+
+# Exercise 3: weights that hold the pre-activations where they are.
+
+
+def _holding(phi: str, fan_in: int, q: float) -> float:
+    return math.sqrt(q / (fan_in * moments(phi, variance=q).second))
+
+
+HOLDING_STD = Exercise(
+    id="03-holding-std",
+    title="The standard deviation of the weights that keeps the mean square at q",
+    inputs=(
+        ("tanh", 100, 1.0),
+        ("tanh", 64, 0.25),
+        ("relu", 100, 3.0),
+        ("sigmoid", 256, 2.0),
+        ("scaled_sigmoid", 50, 4.0),
+    ),
+    reference=_holding,
+    mistakes=(
+        Mistake(
+            lambda phi, n, q: 1 / math.sqrt(n * moments(phi).second),
+            "This is the gain over the root of fan-in: it keeps the mean square where it is 1. "
+            "At another q an activation passes on another share.",
+        ),
+        Mistake(
+            lambda phi, n, q: q / (n * moments(phi, variance=q).second),
+            "This is the variance of the weights: take its square root.",
+        ),
+        Mistake(
+            lambda phi, n, q: 1 / math.sqrt(n * moments(phi, variance=q).derivative_second),
+            "This keeps the gradient's mean square, not the signal's.",
+        ),
+        Mistake(
+            lambda phi, n, q: 1 / math.sqrt(n * moments(phi, variance=q).second),
+            "With these weights the mean square becomes 1, whatever it was: it was to stay at q.",
+        ),
+        Mistake(
+            lambda phi, n, q: math.sqrt(q / (n * moments(phi, variance=math.sqrt(q)).second)),
+            "`variance` is q itself, not its square root.",
+        ),
+    ),
+    hints=(
+        "The next mean square is fan_in * std**2 * E[phi(x)^2] with x ~ N(0, q). Set it to q.",
+        "std is the root of q / (fan_in * moments(phi, variance=q).second).",
+    ),
+    solution="""
+def holding_std(phi, fan_in, q):
+    from d2lstab.theory.activations import moments
+    # fan_in * std^2 * E[phi(x)^2] = q for x ~ N(0, q)
+    return (q / (fan_in * moments(phi, variance=q).second)) ** 0.5
+""",
+)
+
+# Exercise 4: which side of the edge of chaos.
+
+
+def _word(explodes: bool) -> str:
+    return "explode" if explodes else "vanish"
+
+
+PHASE = Exercise(
+    id="03-phase",
+    title="Do the gradients of a deep, wide network vanish or explode?",
+    inputs=(
+        (0.8, 0.0, "tanh"),
+        (1.5, 0.0, "tanh"),
+        (1.5, 0.05, "tanh"),
+        (2.0, 0.05, "tanh"),
+        (2.8, 0.6, "tanh"),
+        (1.2, 0.3, "hardtanh"),
+        (1.8, 0.0, "relu"),
+        (50.0, 0.0, "sigmoid"),
+        (1.3, 0.01, "scaled_sigmoid"),
+    ),
+    reference=lambda sw2, sb2, phi: _word(slope(sw2, sb2, phi) > 1),
+    mistakes=(
+        Mistake(
+            lambda sw2, sb2, phi: _word(sw2 > 1),
+            "Comparing the weights with 1 forgets the activation: what counts is "
+            "chi = sw2 E[phi'^2].",
+        ),
+        Mistake(
+            lambda sw2, sb2, phi: _word(sw2 * moments(phi).derivative_second > 1),
+            "chi was taken at q = 1. The network settles at its own fixed point q*, "
+            "and the slope there decides.",
+        ),
+        Mistake(
+            lambda sw2, sb2, phi: _word(sw2 > critical_weight_variance(0.0, phi)),
+            "The biases are forgotten: they push q* up, where a bounded activation is flatter.",
+        ),
+        Mistake(
+            lambda sw2, sb2, phi: _word(slope(sw2, sb2, phi) < 1),
+            "The two words are exchanged: above 1 a product of many factors explodes.",
+        ),
+    ),
+    hints=(
+        "First the fixed point q* of the mean square, then chi there, then compare with 1.",
+        "chi = sw2 * moments(phi, variance=q).derivative_second at q = fixed_point(sw2, sb2, phi); "
+        "where q* is 0, take a tiny variance.",
+    ),
+    solution="""
+def phase(sw2, sb2, phi):
+    from d2lstab.theory.activations import moments
+    from d2lstab.theory.mean_field import fixed_point
+    q = max(fixed_point(sw2, sb2, phi), 1e-12)  # q* = 0: the slope at zero
+    chi = sw2 * moments(phi, variance=q).derivative_second
+    return "explode" if chi > 1 else "vanish"
+""",
+)
+
+EXERCISES = (STRAIGHT_FACTORS, SMALL_VARIANCE, HOLDING_STD, PHASE, *FURTHER)
