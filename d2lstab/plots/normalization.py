@@ -57,7 +57,7 @@ def draw_bowl(
     ax.contour(center[0] + u, center[1] + v, height, levels, colors="0.6", linewidths=1.0)
     ax.plot(points[:, 0], points[:, 1], color=COLORS[0], marker="o", markersize=3, linewidth=1.2)
     ax.plot(*center, marker="*", markersize=11, color=COLORS[1], linestyle="none")
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1)  # with equal spans the scale is the same; it leaves room for the title
     ax.set_xlim(center[0] - reach, center[0] + reach)
     ax.set_ylim(center[1] - reach, center[1] + reach)
     ax.set_title(title)
@@ -72,9 +72,9 @@ def draw_distributions(
     title: str,
     xlabel: str,
     span: tuple[float, float],
-    bins: int = 24,
+    bins: int = 12,
 ) -> None:
-    """Draw the histogram of each sample as an outline; few values as a tick each, too.
+    """Draw the histogram of each sample as an outline; 64 values or fewer as a tick each, too.
 
     Args:
         ax: the axes to draw on.
@@ -107,10 +107,13 @@ def draw_distributions(
         shares = np.append(counts, counts[-1]) / values.size
         ax.step(edges, shares, where="post", label=name, color=color)
         if values.size <= 64:
-            depth = np.full(values.size, -0.02 - 0.03 * i)
-            ax.plot(values.clip(low, high), depth, "|", color=color, markersize=9, label="_values")
+            row = np.full(values.size, 0.03 + 0.05 * i)  # a fraction of the axes' height
+            places, across = values.clip(low, high), ax.get_xaxis_transform()
+            ax.plot(places, row, "|", color=color, markersize=9, label="_values", transform=across)
     ax.set_xlim(low, high)
+    ax.set_ylim(bottom=0)
     ax.set_title(title)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("share of the values")
-    ax.legend()
+    if len(samples) > 1:
+        ax.legend()

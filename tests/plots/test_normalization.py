@@ -14,7 +14,8 @@ def test_a_bowl_is_drawn_to_scale_around_its_minimum_with_the_path():
     draw_bowl(ax, [[1.0, 0.0], [0.0, 1.0]], path, minimum=(1.0, 1.0), title="round")
     descent = ax.get_lines()[0]
     assert descent.get_xdata().tolist() == [3.0, 2.0, 1.0]
-    assert ax.get_aspect() == 1.0
+    assert ax.get_box_aspect() == 1
+    assert np.ptp(ax.get_xlim()) == pytest.approx(np.ptp(ax.get_ylim()))
     assert np.mean(ax.get_xlim()) == pytest.approx(1.0)
     rings = ax.collections[0].get_paths()
     radii = [np.hypot(*(ring.vertices - 1.0).T) for ring in rings if len(ring.vertices)]
