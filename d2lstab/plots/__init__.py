@@ -1,5 +1,6 @@
 """Pictures of results: each function takes `Axes` and a result, and draws it."""
 
+from d2lstab.plots.curvature import draw_eigenvectors, draw_spectrum
 from d2lstab.plots.curves import draw_curves
 from d2lstab.plots.formats import draw_formats
 from d2lstab.plots.jacobians import draw_singular_values
@@ -19,6 +20,7 @@ __all__ = [
     "draw_compared_signals",
     "draw_curves",
     "draw_distributions",
+    "draw_eigenvectors",
     "draw_formats",
     "draw_histories",
     "draw_log_norms",
@@ -28,6 +30,7 @@ __all__ = [
     "draw_quantiles",
     "draw_signals",
     "draw_singular_values",
+    "draw_spectrum",
     "draw_theory",
     "figure",
     "label_ends",
