@@ -18,6 +18,7 @@ def draw_log_norms(
     predicted_mean: Any = None,
     predicted_variance: Any = None,
     *,
+    runs: str = "products",
     title: str = "The log-norm of a random product is a random walk with drift",
 ) -> None:
     """Draw ln(norm out / norm in) against depth, with the law's mean and its band.
@@ -27,6 +28,7 @@ def draw_log_norms(
         log_norms: shape (trials, depth), as `measure.random_products.log_norms` gives.
         predicted_mean, predicted_variance: of the law, at each depth; one number is
             the value at the last depth, from where the line goes straight to 0.
+        runs: what a trial is, in the legend and on the axis: products or networks.
         title: the finding, in words.
 
     The first 40 trials are thin lines, their mean over all trials is the thick one.
@@ -48,12 +50,12 @@ def draw_log_norms(
     elif predicted_variance is not None:
         raise ValueError("predicted_variance must come with a mean, got none: pass both")
     for i, trial in enumerate(trials[:SHOWN]):
-        label = "single products" if i == 0 else "_"
+        label = f"single {runs}" if i == 0 else "_"
         ax.plot(depth, trial, color=COLORS[4], linewidth=0.7, linestyle="-", alpha=0.6, label=label)
     mean = f"mean of {len(trials)}"
     ax.plot(depth, trials.mean(0), color=COLORS[1], linestyle="--", linewidth=2.2, label=mean)
     ax.set_title(title)
-    ax.set_xlabel("depth (number of factors)")
+    ax.set_xlabel("depth (number of factors)" if runs == "products" else "depth (layers)")
     ax.set_ylabel("ln(norm out / norm in)")
     legend = ax.legend(loc="best")
     for line in legend.get_lines():

@@ -103,6 +103,12 @@ def test_at_most_forty_products_are_drawn_and_all_are_averaged(ax):
     assert drawn(ax)["mean of 100"].get_ydata().tolist() == [0.5] * 3
 
 
+def test_log_norms_say_what_a_trial_is(ax):
+    draw_log_norms(ax, torch.zeros(3, 4), runs="networks")
+    assert "single networks" in drawn(ax)
+    assert ax.get_xlabel() == "depth (layers)"
+
+
 def test_singular_values_are_counted_and_zeros_named(ax):
     values = {"one": torch.tensor([1.0, 1.0, 1e-6, 0.0])}
     draw_singular_values(ax, values, predicted={"edge": 2.0}, bins=10)
