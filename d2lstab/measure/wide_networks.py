@@ -18,6 +18,8 @@ from d2lstab.elementwise import Activation, activation
 
 __all__ = ["WideNetworks", "wide_networks"]
 
+_LARGEST_BLOCK = 2**14  # units of all networks that are simulated at once: they stay in the cache
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WideNetworks:
@@ -85,26 +87,42 @@ def wide_networks(
     random_generator(generator)
     length = positive_number(length, "length", "pass the first pre-activations' variance")
     c = number_between(correlation, "correlation", -1, 1, "pass a cosine")
-    # Columns: first input, second input, perturbation. z = normals @ R has covariance R' R.
+    # Rows: first input, second input, perturbation. z = R' normals has covariance R' R.
     first = [[1.0, c, 0.0], [0.0, math.sqrt(1 - c * c), 0.0], [0.0, 0.0, 1.0]]
     root = torch.tensor(first, dtype=torch.float64, device=generator.device)
     root[:, :2] *= math.sqrt(length)
-    lengths, correlations, factors = [], [], []
-    for _ in range(depth):
-        normals = torch.randn(
-            trials, width, 3, generator=generator, device=generator.device, dtype=torch.float32
-        )
-        a, b, t = (normals.double() @ root).unbind(-1)
-        lengths.append(a.square().mean(1))
-        correlations.append(torch.cosine_similarity(a, b, dim=1, eps=0.0))
-        factors.append(t.square().mean(1))
-        root = _next_root(function, a, b, t / factors[-1].sqrt()[:, None], sw2, sb2)
-    return WideNetworks(
-        lengths=torch.stack(lengths, 1),
-        correlations=torch.stack(correlations, 1),
-        factors=torch.stack(factors, 1)[:, 1:],
-        width=int(width),
-    )
+    most = max(1, _LARGEST_BLOCK // width)
+    parts = [
+        _together(function, sw2, sb2, root, min(most, trials - start), width, depth, generator)
+        for start in range(0, trials, most)
+    ]
+    lengths, correlations, factors = (torch.cat(kind) for kind in zip(*parts, strict=True))
+    return WideNetworks(lengths, correlations, factors[:, 1:], int(width))
+
+
+def _together(
+    function: Callable[[Tensor], Tensor],
+    sw2: float,
+    sb2: float,
+    root: Tensor,
+    trials: int,
+    width: int,
+    depth: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Lengths, correlations and factors of networks that are simulated at the same time."""
+    found = root.new_empty(3, trials, depth)
+    drawn = root.new_empty((trials, 3, width), dtype=torch.float32)
+    for layer in range(depth):
+        z = root.mT @ drawn.normal_(generator=generator).double()
+        a, b, t = z.unbind(1)
+        found[0, :, layer] = a.square().mean(1)
+        found[1, :, layer] = torch.cosine_similarity(a, b, dim=1, eps=0.0)
+        found[2, :, layer] = t.square().mean(1)
+        t = t / found[2, :, layer, None].sqrt()
+        root = _next_root(function, a, b, t, sw2, sb2)
+    lengths, correlations, factors = found
+    return lengths, correlations, factors
 
 
 def _next_root(
@@ -115,8 +133,10 @@ def _next_root(
         leaf = a.detach().requires_grad_()
         value = function(leaf)
         (slope,) = torch.autograd.grad(value.sum(), leaf)
-    columns = torch.stack([value.detach(), function(b), slope * t], -1)
-    columns = columns * math.sqrt(sw2 / columns.shape[1])
-    bias = columns.new_tensor([math.sqrt(sb2), math.sqrt(sb2), 0.0]).expand(len(columns), 1, 3)
+    bias = a.new_tensor([math.sqrt(sb2), math.sqrt(sb2), 0.0]).expand(len(a), 3)
+    rows = a.new_empty(len(a), 3, a.shape[1] + 1)
+    torch.stack([value.detach(), function(b), slope * t], 1, out=rows[:, :, :-1])
+    rows[:, :, :-1] *= math.sqrt(sw2 / a.shape[1])
+    rows[:, :, -1] = bias
     # R' R is the Gram matrix, and QR does not square its condition number as Cholesky would
-    return torch.linalg.qr(torch.cat([columns, bias], 1), mode="r").R
+    return torch.linalg.qr(rows.mT, mode="r").R

@@ -88,7 +88,7 @@ def test_linear_networks_keep_the_correlation_and_relu_halves_the_length():
 
 @pytest.mark.parametrize("correlation", [1.0, -1.0])
 def test_equal_inputs_stay_equal_and_opposite_ones_opposite_under_an_odd_phi(correlation):
-    found = run(sb2=0.0, depth=50, correlation=correlation)
+    found = run(sb2=0.0, depth=50, correlation=correlation, length=2.0)
     assert torch.allclose(found.correlations, torch.tensor(correlation).double(), atol=1e-12)
 
 
