@@ -1,6 +1,7 @@
 """How gradients grow through many layers of batch normalization, simulated in wide layers."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from d2lstab.arguments import natural_number, positive_integer, random_generator
 from d2lstab.elementwise import Activation, activation
 
 __all__ = ["log_gradient_growths"]
+
+_MOST_WEIGHTS = 2**23  # entries of all matrices held at once for the way back: 32 MB
 
 
 def log_gradient_growths(
@@ -27,7 +30,7 @@ def log_gradient_growths(
 
     for a random gradient at the top, W of independent N(0, 1 / width), no gamma, beta and
     eps. The first and the last `margin` layers are left out, so that the batch has reached
-    its fixed point. All networks run as one batched computation.
+    its fixed point. Many networks run as one batched computation.
 
     Args:
         width: units of every layer.
@@ -56,19 +59,34 @@ def log_gradient_growths(
     count = positive_integer(networks, "networks")
     ends = natural_number(margin, "margin")
     layers = positive_integer(depth, "depth", "pass 24, say", minimum=2 * ends + 2)
-    function, device = activation(phi), random_generator(generator).device
-    x = torch.randn(count, n, B, generator=generator, device=device)
-    found = []
+    function = activation(phi)
+    random_generator(generator)
+    at_once = max(1, _MOST_WEIGHTS // (layers * n * n))
+    groups = [min(at_once, count - done) for done in range(0, count, at_once)]
     with torch.inference_mode(False), torch.enable_grad():
-        x.requires_grad_()
-        for _ in range(layers):
-            found.append(x)
-            centered = x - x.mean(dim=2, keepdim=True)
-            normalized = centered / centered.square().mean(dim=2, keepdim=True).sqrt()
-            W = torch.randn(count, n, n, generator=generator, device=device) / math.sqrt(n)
-            x = W @ function(normalized)
-        arriving = torch.randn(x.shape, generator=generator, device=device)
-        first, last = found[ends], found[layers - 1 - ends]
-        gradients = torch.autograd.grad(x, [first, last], arriving)
+        grown = [_grown(size, n, B, layers, ends, function, generator) for size in groups]
+    return torch.cat(grown) / (layers - 1 - 2 * ends)
+
+
+def _grown(
+    count: int,
+    n: int,
+    B: int,
+    layers: int,
+    ends: int,
+    function: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """ln of the squared gradient at the first over that at the last layer counted, (count,)."""
+    device, found = generator.device, []
+    x = torch.randn(count, n, B, generator=generator, device=device).requires_grad_()
+    for _ in range(layers):
+        found.append(x)
+        centered = x - x.mean(dim=2, keepdim=True)
+        normalized = centered / centered.square().mean(dim=2, keepdim=True).sqrt()
+        W = torch.randn(count, n, n, generator=generator, device=device) / math.sqrt(n)
+        x = W @ function(normalized)
+    arriving = torch.randn(x.shape, generator=generator, device=device)
+    gradients = torch.autograd.grad(x, [found[ends], found[layers - 1 - ends]], arriving)
     low, high = (g.double().square().sum(dim=(1, 2)).log() for g in gradients)
-    return (low - high) / (layers - 1 - 2 * ends)
+    return low - high
