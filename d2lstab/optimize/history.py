@@ -68,7 +68,8 @@ class Notes:
     watch: Callable[[nn.Module], object] | None
     diverged_at: int | None = None
     losses: list[float] = field(default_factory=list)
-    norms: list[Tensor] = field(default_factory=list)
+    # Numbers, not tensors: a tensor kept from every update would fragment the memory.
+    norms: list[float] = field(default_factory=list)
     evaluated_at: list[int] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
     watched: list[object] = field(default_factory=list)
@@ -77,7 +78,7 @@ class Notes:
         """Write down one batch before its update is made."""
         value = loss.item()
         parts = [torch.linalg.vector_norm(g) for g in gradients.values()]
-        self.norms.append(torch.linalg.vector_norm(torch.stack(parts)))
+        self.norms.append(torch.linalg.vector_norm(torch.stack(parts)).item())
         if not math.isfinite(value):
             self.diverged_at = len(self.losses)
         self.losses.append(value)
@@ -108,10 +109,9 @@ class Notes:
     def history(self, updates_per_epoch: int) -> History:
         """The notes as a frozen result."""
         curves = {name: torch.tensor(c, dtype=torch.float64) for name, c in self.curves.items()}
-        norms = torch.stack(self.norms).double().cpu() if self.norms else torch.zeros(0).double()
         return History(
             losses=torch.tensor(self.losses, dtype=torch.float64),
-            gradient_norms=norms,
+            gradient_norms=torch.tensor(self.norms, dtype=torch.float64),
             evaluated_at=torch.tensor(self.evaluated_at),
             train_loss=curves.get("train_loss"),
             train_accuracy=curves.get("train_accuracy"),

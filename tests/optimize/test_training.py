@@ -1,6 +1,7 @@
 """Training: the same numbers as a plain loop, every sample once, nothing left behind."""
 
 import copy
+import gc
 import math
 
 import pytest
@@ -53,6 +54,21 @@ def shuffled_batches(x, y, size, epochs, random):
 
 def adam(model):
     return torch.optim.Adam(model.parameters(), lr=0.01)
+
+
+def test_no_tensor_is_kept_from_an_update():
+    model, x, y = problem()
+
+    def tensors(_):
+        gc.collect()
+        return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+
+    history = train(
+        model, (x, y), adam(model), loss_fn=F.cross_entropy, updates=60, batch_size=5,
+        generator=generator(), evaluate_every=20, watch=tensors,
+    )  # fmt: skip
+    _, early, _, late = history.watched
+    assert late < early + 20
 
 
 def test_equals_a_plain_loop_over_the_same_batches():
