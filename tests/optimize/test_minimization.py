@@ -1,0 +1,88 @@
+"""Minimization by L-BFGS: quadratics in closed form, and the model left as it came."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from d2lstab.optimize.minimization import minimize
+
+MSE = nn.functional.mse_loss
+
+
+@pytest.fixture
+def regression():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(30, 4, generator=draw, dtype=torch.float64)
+    y = torch.randn(30, 1, generator=draw, dtype=torch.float64)
+    model = nn.Linear(4, 1, bias=False, dtype=torch.float64)
+    return model, x, y
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_ridge_regression_is_solved(regression, decay):
+    model, x, y = regression
+    found = minimize(model, MSE, x, y, weight_decay=decay)
+    identity = torch.eye(4, dtype=torch.float64)
+    exact = torch.linalg.solve(2 / 30 * x.T @ x + decay * identity, 2 / 30 * x.T @ y)
+    torch.testing.assert_close(found.model.weight.detach(), exact.T, rtol=0, atol=1e-9)
+    assert found.gradient_norm < 1e-9
+    value = float(MSE(x @ exact, y) + decay / 2 * exact.square().sum())
+    assert math.isclose(found.loss, value, rel_tol=1e-12)
+
+
+def test_one_step_reports_the_gradient_where_it_ended(regression):
+    model, x, y = regression
+    found = minimize(model, MSE, x, y, weight_decay=0.3, steps=1)
+    w = found.model.weight.detach()
+    g = 2 / 30 * (x @ w.T - y).T @ x + 0.3 * w
+    assert math.isclose(found.gradient_norm, float(g.norm()), rel_tol=1e-12)
+    assert found.gradient_norm > 1e-3
+
+
+def test_the_model_stays_as_it_came(regression):
+    model, x, y = regression
+    model.weight.grad = torch.ones_like(model.weight)
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        found = minimize(model.eval(), MSE, x, y)
+    assert torch.equal(model.weight, before)
+    assert torch.equal(model.weight.grad, torch.ones_like(before))
+    assert found.model.weight.grad is None
+    assert not found.model.training
+
+
+def test_what_does_not_require_a_gradient_stays(regression):
+    _, x, y = regression
+    model = nn.Linear(4, 1, dtype=torch.float64)
+    model.bias.requires_grad_(False)
+    found = minimize(model, MSE, x, y, weight_decay=1.0)
+    assert torch.equal(found.model.bias, model.bias)
+    with pytest.raises(ValueError, match="model must have parameters"):
+        minimize(model.requires_grad_(False), MSE, x, y)
+
+
+@pytest.mark.parametrize("bad", [0, -1])
+def test_steps_are_positive(regression, bad):
+    with pytest.raises(ValueError, match="steps must be"):
+        minimize(*_problem(regression), steps=bad)
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_weight_decay_is_not_negative(regression, bad):
+    with pytest.raises(ValueError, match="weight_decay must be"):
+        minimize(*_problem(regression), weight_decay=bad)
+
+
+@pytest.mark.parametrize(("name", "bad"), [("steps", True), ("weight_decay", "1")])
+def test_wrong_kinds_are_refused(regression, name, bad):
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        minimize(*_problem(regression), **{name: bad})
+    with pytest.raises(TypeError, match="model must be"):
+        minimize(torch.relu, *_problem(regression)[1:])
+
+
+def _problem(regression):
+    model, x, y = regression
+    return model, MSE, x, y
