@@ -31,6 +31,7 @@ class PreconditionedOperator:
 
     Source: Cohen et al. (2022), "Adaptive gradient methods at the edge of stability", section 3.
 
+    >>> import torch
     >>> halved = PreconditionedOperator(torch.diag(torch.tensor([2.0, 6.0])), torch.full((2,), 2.0))
     >>> (halved @ torch.tensor([1.0, 1.0])).round()
     tensor([1., 3.])
