@@ -3,7 +3,7 @@
 import math
 
 from d2lstab.course.exercise import Exercise, Mistake
-from d2lstab.course.exercises.lesson_06_further import FURTHER
+from d2lstab.course.exercises.lesson_06_further import FURTHER, LARGEST_RATE
 from d2lstab.theory.batches import updates_per_epoch
 
 __all__ = ["EXERCISES"]
@@ -197,66 +197,5 @@ def fair_epochs(population, batch_size, epochs, other_batch_size):
 """,
 )
 
-# Exercise 4: the largest rate for a wanted accuracy.
-
-
-def _largest_rate(wanted: float, curvature: float, noise: float, batch_size: int) -> float:
-    return 2 * wanted * curvature / (noise / batch_size + wanted * curvature**2)
-
-
-LARGEST_RATE = Exercise(
-    id="06-largest-rate",
-    title="The largest rate at which noisy descent settles within a wanted variance",
-    inputs=(
-        (0.05, 1.0, 1.0, 1),
-        (0.05, 1.0, 1.0, 10),
-        (0.2, 3.0, 2.0, 4),
-        (1e-3, 0.5, 4.0, 32),
-        (2.0, 0.1, 0.5, 2),
-    ),
-    reference=_largest_rate,
-    mistakes=(
-        Mistake(
-            lambda wanted, curvature, noise, batch_size: (
-                2 * wanted * curvature * batch_size / noise
-            ),
-            "This is the law for small rates, lr s^2 / (2 curvature B). The 2 - lr * curvature "
-            "below the line makes the variance larger, so the rate has to be smaller.",
-        ),
-        Mistake(
-            lambda wanted, curvature, noise, batch_size: _largest_rate(wanted, curvature, noise, 1),
-            "The batch size is missing: the mean of B samples has noise s^2 / B.",
-        ),
-        Mistake(
-            lambda wanted, curvature, noise, batch_size: _largest_rate(
-                wanted, curvature, noise * batch_size**2, batch_size
-            ),
-            "The batch size went the wrong way: a larger batch is less noisy and allows a "
-            "larger rate.",
-        ),
-        Mistake(
-            lambda wanted, curvature, noise, batch_size: _largest_rate(
-                wanted**0.5, curvature, noise, batch_size
-            ),
-            "`wanted` is a variance: do not take its root.",
-        ),
-        Mistake(
-            lambda wanted, curvature, noise, batch_size: _largest_rate(
-                wanted, curvature, noise**2, batch_size
-            ),
-            "`noise` is already a variance: do not square it.",
-        ),
-    ),
-    hints=(
-        "Set (5) equal to the wanted variance v: it is linear in the rate once multiplied out.",
-        "v curvature (2 - lr curvature) = lr s^2 / B, so lr = 2 v curvature / (s^2 / B + "
-        "v curvature^2).",
-    ),
-    solution="""
-def largest_rate(wanted, curvature, noise, batch_size):
-    # v c (2 - lr c) = lr s^2 / B, collected by lr
-    return 2 * wanted * curvature / (noise / batch_size + wanted * curvature**2)
-""",
-)
 
 EXERCISES = (PLACE, BATCH_FOR_NOISE, FAIR_EPOCHS, LARGEST_RATE, *FURTHER)
