@@ -1,11 +1,14 @@
 """Facts of scikit-learn's digits (known in closed form), splits and standardization."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from d2lstab.specimens import data
 from d2lstab.specimens.data import all_digits, digits, standardization, standardize
 
 
@@ -23,6 +26,23 @@ def test_all_digits_are_the_published_set() -> None:
     assert torch.bincount(targets).tolist() == counts
     assert inputs.mean().item() == pytest.approx(4.8842, abs=5e-5)
     assert inputs.square().mean().item() == pytest.approx(60.0568, abs=5e-5)
+
+
+def test_the_digits_are_read_without_scikit_learn_s_modules() -> None:
+    script = (
+        "import sys; from d2lstab.specimens.data import all_digits; all_digits(); "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_scikit_learn_reads_them_where_its_layout_is_another(monkeypatch) -> None:
+    inputs, targets = data._pixels_and_labels.__wrapped__()
+    monkeypatch.setattr(data, "find_spec", lambda name: None)
+    again, labels = data._pixels_and_labels.__wrapped__()
+    assert torch.equal(inputs, again)
+    assert inputs.dtype == again.dtype == torch.float64
+    assert torch.equal(targets, labels)
 
 
 def test_result_is_fresh_each_time() -> None:
