@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,14 @@ def problem(claim, notebooks):
     found = [path for path in notebooks if path.stem == claim.notebook]
     if not found:
         return "its notebook does not exist"
-    named = [cell for cell in cells(found[0]) if cell["id"] == claim.cell]
-    if len(named) != 1:
-        return f"the notebook has {len(named)} cells with the id {claim.cell}"
-    cell, source = named[0], "".join(named[0]["source"])
+    for id in (claim.cell, *claim.also):
+        named = [cell for cell in cells(found[0]) if cell["id"] == id]
+        if len(named) != 1:
+            return f"the notebook has {len(named)} cells with the id {id}"
+        if id != claim.cell and not re.search(r": holds$", printed(named[0]), re.MULTILINE):
+            return f"its further cell {id} stores no comparison that holds"
+    cell = next(cell for cell in cells(found[0]) if cell["id"] == claim.cell)
+    source = "".join(cell["source"])
     if claim.verdict == "editorial":
         return None if cell["cell_type"] == "markdown" and claim.id in source else "not quoted"
     if cell["cell_type"] != "code" or "compare" not in source:
@@ -107,5 +112,11 @@ def test_a_missing_cell_and_a_silent_cell_are_noticed(tmp_path):
         cell = {"id": "E1", "cell_type": "code", "source": [source], "outputs": [stream]}
         path.write_text(json.dumps({"cells": [cell]}))
         assert problem(claim, [path]).startswith(kind)
+    good = {**cell, "outputs": [{**stream, "text": ["E1: that\n    the same: holds\n"]}]}
+    path.write_text(json.dumps({"cells": [good, {**good, "id": "E1b", "outputs": []}]}))
+    assert problem(claim, [path]) is None
+    silent = replace(claim, also=("E1b",))
+    assert problem(silent, [path]) == "its further cell E1b stores no comparison that holds"
+    assert problem(replace(claim, also=("E1c",)), [path]).endswith("with the id E1c")
     path.write_text(json.dumps({"cells": []}))
     assert problem(claim, [path]) == "the notebook has 0 cells with the id E1"

@@ -176,7 +176,7 @@ def compare_order(
         claim: the sentence that is tested.
         smaller, larger: numbers, arrays or lists; one of them may be a plain bound.
         margin: the least difference, in their unit, at least 0.
-        why: where the margin comes from.
+        why: where the margin comes from; with margin 0, why the order is expected.
 
     Raises:
         AssertionError: the order or the margin does not hold (NaN never does).
@@ -202,7 +202,7 @@ def compare_order(
             f"{claim}: {_plain(smaller)} should lie below {_plain(larger)} "
             f"by at least {float(least):g} ({why}). Look for the reason"
         )
-    apart = f", at least {float(least):g} apart" if np.any(least > 0) else ""
+    apart, reason = ("", "why") if least == 0 else (f", at least {float(least):g} apart", "margin")
     print(f"{claim}\n    measured in this order{apart}: holds")
-    print(f"    margin: {why}")
+    print(f"    {reason}: {why}")
     return Comparison(claim, smaller, larger, margin, why)

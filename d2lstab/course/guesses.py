@@ -18,7 +18,7 @@ def guess(id: str, value: object) -> None:
         value: a number or a word; ``...`` means that nothing is guessed yet.
 
     Raises:
-        TypeError: the value is neither a finite number, a word nor ``...``.
+        TypeError: the value is neither a number, a word nor ``...``; NaN is no guess.
 
     >>> guess("00-demo", ...)
     No guess yet: write yours in place of the three dots and run this cell, then the next.
@@ -32,11 +32,11 @@ def guess(id: str, value: object) -> None:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if isinstance(value, str) and value.strip():
         _guesses[id] = value.strip()
-    elif number and math.isfinite(float(value)):  # type: ignore[arg-type]
+    elif number and not math.isnan(float(value)):  # type: ignore[arg-type]
         _guesses[id] = float(value)  # type: ignore[arg-type]
     else:
         raise TypeError(
-            f"a guess must be a finite number or a word, got {value!r}: write what you expect"
+            f"a guess must be a number or a word, got {value!r}: write what you expect"
         )
     record("guesses", id, "made")
     print(f"Guess noted: {_shown(_guesses[id])}. The next cell answers it.")
@@ -74,6 +74,8 @@ def _shown(value: float | str) -> str:
 
 
 def _distance(mine: float, truth: float) -> str:
+    if math.isinf(mine) or math.isinf(truth):
+        return ", the same" if mine == truth else ""
     if mine > 0 and truth > 0:
         factor = max(mine / truth, truth / mine)
         return ", very close" if factor < 1.1 else f", a factor of {factor:.2g} away"

@@ -23,6 +23,7 @@ class Claim:
     number: str  # the figure that decides it, with its meaning
     notebook: str  # the notebook's name without its suffix
     cell: str  # the id of the cell that runs the comparison
+    also: tuple[str, ...] = ()  # further cells whose comparisons the finding and number rest on
 
     @property
     def link(self) -> str:
@@ -46,7 +47,9 @@ class Ledger(Mapping[str, Claim]):
             if file.name.endswith(".toml"):
                 stored = tomllib.loads(file.read_text(encoding="utf-8"))
                 notebook = stored["notebook"]
-                entries += [Claim(notebook=notebook, **row) for row in stored["claim"]]
+                for row in stored["claim"]:
+                    also = tuple(row.pop("also", ()))
+                    entries.append(Claim(notebook=notebook, also=also, **row))
         entries.sort(key=_number)
         if len({claim.id for claim in entries}) != len(entries):
             raise ValueError("the ledger's ids must be unique: look for an id that stands twice")

@@ -92,6 +92,13 @@ def test_an_order_holds_with_its_margin(capsys):
         compare_order("depth hurts", "low", 0.9, 0.5, "chance")
 
 
+def test_an_order_without_a_margin_says_why_it_is_expected(capsys):
+    compare_order("chance is left behind", 0.2, 0.9, 0.0, "chance is 0.1")
+    assert capsys.readouterr().out == (
+        "chance is left behind\n    measured in this order: holds\n    why: chance is 0.1\n"
+    )
+
+
 def test_a_cell_that_ends_with_a_comparison_shows_it_once():
     held = compare("once", 1, 1, 0, "exact")
     assert held._ipython_display_() is None

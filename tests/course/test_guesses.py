@@ -22,6 +22,15 @@ def test_a_guess_is_set_beside_the_answer(capsys):
     assert "Your guess: 0, 3 away" in capsys.readouterr().out
 
 
+def test_infinity_is_a_guess_too(capsys):
+    guess("t-6", math.inf)
+    answer("t-6", math.inf)
+    answer("t-6", 3.0)
+    out = capsys.readouterr().out
+    assert "Answer: inf. Your guess: inf, the same\n" in out
+    assert "Answer: 3. Your guess: inf\n" in out
+
+
 def test_words_are_compared_without_their_case(capsys):
     guess("t-3", "Saddle")
     answer("t-3", "saddle")
@@ -35,7 +44,7 @@ def test_a_guess_can_be_taken_back(capsys):
     assert "no guess was made" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, [1], True, "", object()])
+@pytest.mark.parametrize("value", [math.nan, [1], True, "", object()])
 def test_what_is_no_guess_is_refused(value):
     with pytest.raises(TypeError, match="a guess must be"):
         guess("t-5", value)
