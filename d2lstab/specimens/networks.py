@@ -60,6 +60,13 @@ class Elementwise(nn.Module):
         return self.label
 
 
+class _Undrawn(nn.Linear):
+    """`nn.Linear` that leaves its parameters to the caller, and torch's generator alone."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
 class Sum(nn.Module):
     """Addition as a module, so that hooks see what flows from block to block."""
 
@@ -212,10 +219,10 @@ def _linear(
     generator: torch.Generator,
     dtype: torch.dtype,
 ) -> nn.Linear:
-    # skip_init: the constructor of nn.Linear would draw from torch's global generator
-    layer: nn.Linear = nn.utils.skip_init(
-        nn.Linear, fan_in, fan_out, bias=bias, device=generator.device, dtype=dtype
-    )
+    # The constructor of nn.Linear would draw from torch's global generator, and torch's own way
+    # around it, skip_init, imports 480 modules of its compiler.
+    layer: nn.Linear = _Undrawn(fan_in, fan_out, bias=bias, device=generator.device, dtype=dtype)
+    layer.__class__ = nn.Linear
     with torch.no_grad():
         # QR, behind "orthogonal", knows no half precision
         draft = layer.weight if dtype.itemsize >= 4 else layer.weight.float()

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -136,6 +138,15 @@ def test_dtype_and_global_generator(init, dtype):
     for p, q in zip(net.parameters(), again.parameters(), strict=True):
         assert p.isfinite().all()
         assert torch.equal(p, q)
+
+
+def test_a_network_is_built_without_torch_s_compiler():
+    script = (
+        "import sys, torch; from d2lstab.specimens.networks import mlp; "
+        "mlp([4, 3, 2], 'relu', generator=torch.Generator(), norm='batch'); "
+        "sys.exit('sympy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_function_as_activation():
