@@ -21,7 +21,7 @@ from d2lstab.course.grading.sandbox import PACKAGE
 from d2lstab.course.grading.submissions import find_submissions
 from d2lstab.course.grading.supervision import sandbox_problem
 
-LIMITS = Limits(seconds=6, memory=1000, processes=48, output=4, scratch=64)
+LIMITS = Limits(seconds=10, memory=1000, processes=48, output=4, scratch=64)
 STD, CONTRACTION, LSE = IDS
 
 LOOP = "while True:\n    pass"
@@ -287,7 +287,7 @@ def test_the_functions_are_judged_whatever_stands_beside_them(rows, name):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("stubborn", "timed out after 6 s in code cell 3"),
+        ("stubborn", "timed out after 10 s in code cell 3"),
         ("fork_bomb", ""),
         ("flood", "too much output: more than 4 MB"),
         ("many_lines", "too much output"),
@@ -367,11 +367,11 @@ def test_an_outcome_out_of_bounds_is_told(rows, name, kind, text):
 
 
 def test_cells_that_raised_are_listed(rows):
-    assert rows["loop"]["cells that raised"].startswith("3 TookTooLong: no end after 3 s")
+    assert rows["loop"]["cells that raised"].startswith("3 TookTooLong: no end after 5 s")
     assert rows["memory_hog"]["cells that raised"].startswith("3 MemoryError")
     assert "No space left" in rows["file_hog"]["cells that raised"]
     assert rows["exits"]["cells that raised"].startswith("3 SystemExit: 0")
-    assert rows["nuisance"]["cells that raised"].startswith("7 ")
+    assert "7 EOFError" in rows["nuisance"]["cells that raised"]
     assert "malformed results" in rows["malformed"]["problem"]
 
 
@@ -389,14 +389,35 @@ def test_no_cell_of_the_table_is_a_formula(rows):
     )
 
 
+def ancestors(pid):
+    """The process and those above it, as far as they are there."""
+    found = []
+    while pid > 1 and pid not in found:
+        found.append(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return found
+
+
+def is_test_process(pid):
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"runner" not in words and (b"pytest" in words or b"execnet" in words)
+
+
 def test_no_process_is_left(rows):
-    mine = set()
+    left = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if b"d2lstab.course.grading.runner" in (entry / "cmdline").read_bytes():
-                mine.add(entry.name)
+                left.append(ancestors(int(entry.name)))
         except OSError:
             continue
-    assert not mine
+    # Runners below another process of this test run are grading there, right now.
+    assert not [c for c in left if os.getpid() in c or not any(map(is_test_process, c[1:]))]
     assert threading.active_count() < 20
     assert not list(Path("/sys/fs/cgroup").glob(f"**/d2lstab-grading-{os.getpid()}-*"))
