@@ -64,6 +64,7 @@ links: $(STAMP)
 
 claims: $(STAMP)
 	$(BIN)/python tools/claims.py
+	$(BIN)/python tools/execute.py notebooks/00_start_here.ipynb
 
 # Into the active environment (conda, for example), not into .venv.
 d2l:

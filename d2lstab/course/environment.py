@@ -84,7 +84,7 @@ def check_environment(further: Mapping[str, Callable[[], object]] | None = None)
         else:
             print(f"ok       {sentence}")
     if failed:
-        print(f"{failed} of {len(checks)} checks failed: see the README, 'Set up'.")
+        print(f"{failed} of {len(checks)} checks failed: see the README, 'Start'.")
     else:
         print("Everything the course needs is here.")
     return failed == 0

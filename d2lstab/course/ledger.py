@@ -67,6 +67,10 @@ class Ledger(Mapping[str, Claim]):
     def __repr__(self) -> str:
         return "Ledger of the lecture notes' claims"
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook of the course shows of `claims`: the table, its links leading on."""
+        return self.table("../")
+
     def table(self, folder: str = "") -> str:
         """The ledger as a Markdown table; `folder` is put before each link."""
         rows = [

@@ -57,10 +57,10 @@ def record(kind: str, name: str, state: str) -> None:
 
 
 def progress(*, start_over: bool = False) -> None:
-    """Print which guesses and exercises are done, lesson by lesson.
+    """Print which exercises and guesses are done, lesson by lesson.
 
-    The record is a file in the home folder (environment variable
-    ``D2LSTAB_PROGRESS`` names another); nothing is written while nbval runs.
+    The record is ``.d2lstab/progress.json`` in the home folder (environment variable
+    ``D2LSTAB_PROGRESS`` names another file); nothing is written while nbval runs.
 
     Args:
         start_over: forget everything first.
@@ -75,9 +75,14 @@ def progress(*, start_over: bool = False) -> None:
     stored = _read()
     for lesson in sorted({name[:2] for name in exercise_ids()}):
         ids = [name for name in exercise_ids() if name.startswith(f"{lesson}-")]
-        right = [name for name in ids if stored["exercises"].get(name) == "right"]
-        tried = [name for name in ids if stored["exercises"].get(name) == "tried"]
-        guesses = sum(name.startswith(f"{lesson}-") for name in stored["guesses"])
-        print(f"{lesson}  exercises {len(right)} of {len(ids)} right, guesses {guesses}")
-        if tried:
-            print(f"    tried, not yet right: {', '.join(tried)}")
+        states = [(name.removeprefix(f"{lesson}-"), stored["exercises"].get(name)) for name in ids]
+        guesses = [n.removeprefix(f"{lesson}-") for n in stored["guesses"] if n[:2] == lesson]
+        done = {
+            "right": [name for name, state in states if state == "right"],
+            "not yet right": [name for name, state in states if state == "tried"],
+            "guesses made": sorted(guesses),
+        }
+        print(f"{lesson}  {len(done['right'])} of {len(ids)} exercises right")
+        for what, names in done.items():
+            if names:
+                print(f"    {what}: {', '.join(names)}")
