@@ -21,6 +21,7 @@ from d2lstab.optimize.minibatches import (
     source_of_batches,
 )
 from d2lstab.optimize.progress import progress
+from d2lstab.optimize.rule import packed
 from d2lstab.optimize.rules import Rule
 from d2lstab.optimize.training_checks import (
     check_functions,
@@ -170,12 +171,13 @@ def _mover(
             "give the rule a schedule as its lr"
         )
     plain = {name: parameter.detach() for name, parameter in parameters.items()}
-    state = optimizer.init(plain)
+    rule = packed(optimizer, plain)
+    state = rule.init(plain)
 
     def move(gradients: Gradients) -> None:
         nonlocal state
         missing = {n: torch.zeros_like(p) for n, p in plain.items() if n not in gradients}
-        updates, state = optimizer.update(gradients | missing, state, plain)
+        updates, state = rule.update(gradients | missing, state, plain)
         for name, parameter in plain.items():
             parameter.add_(updates[name])
 

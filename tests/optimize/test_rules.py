@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from d2lstab.optimize import rules
+from d2lstab.optimize.rule import Rule, packed
 from d2lstab.optimize.training import train
 
 OPTIM = torch.optim
@@ -215,6 +216,37 @@ def test_update_changes_nothing_and_dicts_equal_tensors(rule):
         torch.testing.assert_close(torch.cat(list(twin.values())), update, rtol=0, atol=0)
         x, one = x + update, after
     assert one["step"] == many["step"] == 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", ALL.values(), ids=ALL.keys())
+def test_packed_into_one_tensor_a_rule_makes_the_same_numbers_to_the_last_bit(rule, dtype):
+    random, rule = generator(5), rule(schedule, weight_decay=0.1)
+    shapes = {"weight": (37, 5), "none": (0, 3), "bias": (5,), "scale": ()}
+    params = {n: torch.randn(s, generator=random, dtype=dtype) for n, s in shapes.items()}
+    small = packed(rule, params)
+    assert small is not rule
+    states, moved = [rule.init(params), small.init(params)], [params, params]
+    for _ in range(20):
+        grads = {n: torch.randn(s, generator=random, dtype=dtype) for n, s in shapes.items()}
+        backwards = dict(reversed(grads.items()))
+        for i, (r, given_) in enumerate(((rule, grads), (small, backwards))):
+            updates, states[i] = r.update(given_, states[i], moved[i])
+            moved[i] = {n: p + updates[n] for n, p in moved[i].items()}
+    for name, p in moved[0].items():
+        assert torch.equal(p, moved[1][name]), name
+
+
+def test_packed_leaves_alone_what_it_may_not_pack():
+    params = {"a": torch.zeros(2), "b": torch.zeros(3)}
+    own = Rule(lambda params: {"step": 0}, lambda grads, state, params: (grads, dict(state)))
+    assert packed(own, params) is own
+    adam = rules.adam(0.1)
+    assert packed(adam, params | {"c": torch.zeros(1, dtype=torch.float64)}) is adam
+    assert packed(adam, {}) is adam
+    small = packed(adam, params)
+    with pytest.raises(ValueError, match=r"got \(3,\) for \(2,\)"):
+        small.update({"a": torch.zeros(3), "b": torch.zeros(2)}, small.init(params), params)
 
 
 @pytest.mark.parametrize("rule", ALL.values(), ids=ALL.keys())
