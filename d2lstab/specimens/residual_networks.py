@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import init
 
 from d2lstab.arguments import positive_integer, random_generator
+from d2lstab.specimens.networks import mlp
 
 __all__ = ["batch_norm_resnet", "post_norm_network"]
 
@@ -62,7 +62,7 @@ def post_norm_network(
     """
     _check(inputs, width, blocks, outputs, generator)
     first, last = (
-        _linear(a, b, generator, "xavier") for a, b in ((inputs, width), (width, outputs))
+        _linear(a, b, generator, "xavier_normal") for a, b in ((inputs, width), (width, outputs))
     )
     return nn.Sequential(first, *(_PostNormBlock(width, generator) for _ in range(blocks)), last)
 
@@ -97,12 +97,7 @@ def _check(inputs: int, width: int, blocks: int, outputs: int, generator: object
     random_generator(generator)
 
 
-def _linear(fan_in: int, fan_out: int, generator: torch.Generator, scheme: str = "he") -> nn.Linear:
-    # skip_init: the constructor of nn.Linear would draw from torch's global generator
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, device=generator.device)
-    if scheme == "he":
-        init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-    else:
-        init.xavier_normal_(layer.weight, generator=generator)
-    init.zeros_(layer.bias)
-    return layer
+def _linear(
+    fan_in: int, fan_out: int, generator: torch.Generator, init: str = "he_normal"
+) -> nn.Module:
+    return mlp([fan_in, fan_out], "linear", init=init, generator=generator)[0]
