@@ -13,7 +13,7 @@ def test_every_block_of_the_library_page_runs_in_order(capsys):
     pytest.importorskip("d2l")
     text = (DOCS / "library.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict[str, object] = {}
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(0)
@@ -24,6 +24,7 @@ def test_every_block_of_the_library_page_runs_in_order(capsys):
     assert "True" in out
     assert re.search(r"beyond about \d+ samples", out)
     assert "layers, loss 2." in out
+    assert len(re.findall(r"rate below [\d.e+]+, noise scale \d+", out)) == 2
 
 
 def test_the_glossary_is_in_alphabetical_order_and_each_row_is_whole():
