@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
 
 from d2lstab.arguments import number_between
 from d2lstab.elementwise import Activation
+from d2lstab.theory.activations import known_kinks
 from d2lstab.theory.gaussian_integrals import value_and_slope
 from d2lstab.theory.gaussian_pairs import Pair, gaussian_pair, homogeneous_pair
 from d2lstab.theory.homogeneity import homogeneous_slopes
@@ -70,6 +72,14 @@ def settled_pair(
     sw2: float, sb2: float, phi: Activation, kinks: tuple[float, ...]
 ) -> tuple[Pair, float]:
     """The pair at q* and the scale s with C(1 - gap) = 1 - s * difference(gap)."""
+    if isinstance(phi, str):  # a name never changes its meaning
+        return _remembered_pair(sw2, sb2, phi, known_kinks(phi, kinks))
+    return _prepared_pair(sw2, sb2, phi, kinks)
+
+
+def _prepared_pair(
+    sw2: float, sb2: float, phi: Activation, kinks: tuple[float, ...]
+) -> tuple[Pair, float]:
     slopes = homogeneous_slopes(phi)
     if slopes is not None and sb2 == 0:
         return homogeneous_pair(*slopes, 1.0), 2 / (slopes[0] ** 2 + slopes[1] ** 2)
@@ -82,6 +92,10 @@ def settled_pair(
     if moments_at(phi, 0.0, kinks).second > 0 or square == 0:
         return homogeneous_pair(1.0, 1.0, 1.0), 0.0
     return homogeneous_pair(float(above), float(below), 1.0), 2 / square
+
+
+# The points of a drawn map share one network.
+_remembered_pair = lru_cache(maxsize=32)(_prepared_pair)
 
 
 def settled_gap(pair: Pair, scale: float) -> float:

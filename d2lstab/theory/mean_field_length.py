@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -69,25 +70,12 @@ def fixed_point(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] 
     2.0
     """
     sw2, sb2 = variances(sw2, sb2, phi)
-    kinks = tuple(kinks)
     rate = homogeneous_rate(sw2, phi)
     if rate is not None:
         return _homogeneous_fixed_point(rate, sw2, sb2, phi)
-
-    def excess(log_q: float) -> float:
-        q = math.exp(log_q)
-        return (sw2 * moments_at(phi, q, kinks).second + sb2) / q - 1
-
-    start = excess(0.0)
-    if abs(start) <= NOISE:
-        return 1.0
-    if start < 0:  # V >= sb2, so a crossing below 1 lies above sb2
-        ends = crossing(excess, 0.0, math.log(sb2) - 1 if sb2 else math.log(1e-30))
-        return 0.0 if ends is None else math.exp(brentq(excess, *ends, xtol=1e-14))
-    ends = crossing(excess, 0.0, math.log(1e30))
-    if ends is None:
-        raise ValueError(_unbounded(sw2, sb2, phi))
-    return math.exp(brentq(excess, *ends, xtol=1e-14))
+    if isinstance(phi, str):  # a name never changes its meaning
+        return _remembered_fixed_point(sw2, sb2, phi, known_kinks(phi, kinks))
+    return _solved_fixed_point(sw2, sb2, phi, tuple(kinks))
 
 
 def slope(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] = ()) -> float:
@@ -170,6 +158,27 @@ def crossing(
             start = there
         here = there
     return None
+
+
+def _solved_fixed_point(sw2: float, sb2: float, phi: Activation, kinks: tuple[float, ...]) -> float:
+    def excess(log_q: float) -> float:
+        q = math.exp(log_q)
+        return (sw2 * moments_at(phi, q, kinks).second + sb2) / q - 1
+
+    start = excess(0.0)
+    if abs(start) <= NOISE:
+        return 1.0
+    if start < 0:  # V >= sb2, so a crossing below 1 lies above sb2
+        ends = crossing(excess, 0.0, math.log(sb2) - 1 if sb2 else math.log(1e-30))
+        return 0.0 if ends is None else math.exp(brentq(excess, *ends, xtol=1e-14))
+    ends = crossing(excess, 0.0, math.log(1e30))
+    if ends is None:
+        raise ValueError(_unbounded(sw2, sb2, phi))
+    return math.exp(brentq(excess, *ends, xtol=1e-14))
+
+
+# Several questions about one network, and all points of a drawn map, share its fixed point.
+_remembered_fixed_point = lru_cache(maxsize=128)(_solved_fixed_point)
 
 
 def _homogeneous_fixed_point(rate: float, sw2: float, sb2: float, phi: Activation) -> float:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from d2lstab.theory import mean_field_correlation
 from d2lstab.theory.activations import moments
 from d2lstab.theory.mean_field_correlation import correlation_fixed_point, correlation_map
 from d2lstab.theory.mean_field_length import fixed_point, slope
@@ -151,3 +152,14 @@ def test_other_bad_input():
         correlation_fixed_point(1.0, np.nan, "tanh")
     with pytest.raises(ValueError, match="phi must be one of"):
         correlation_fixed_point(1.0, 0.1, "swish2")
+
+
+def test_the_points_of_one_map_share_its_network():
+    prepared = mean_field_correlation._remembered_pair
+    prepared.cache_clear()
+    named = [correlation_map(c, 1.9, 0.2, "softsign") for c in (0.1, 0.5, 0.9)]
+    assert (prepared.cache_info().misses, prepared.cache_info().hits) == (1, 2)
+    softsign = torch.nn.functional.softsign
+    written_out = [correlation_map(c, 1.9, 0.2, softsign, kinks=(0.0,)) for c in (0.1, 0.5, 0.9)]
+    assert named == pytest.approx(written_out, rel=1e-10)
+    assert prepared.cache_info().misses == 1

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from d2lstab.theory import mean_field_length
 from d2lstab.theory.mean_field_length import fixed_point, length_map, length_slope, slope
 
 NAMES = ["tanh", "sigmoid", "scaled_sigmoid", "softsign", "hardtanh", "elu", "gelu", "selu"]
@@ -133,3 +134,22 @@ def test_other_bad_input():
         fixed_point(1.0, 0.0, "swish2")
     with pytest.raises(TypeError, match="phi must be a name"):
         length_map(1.0, 1.0, 0.0, None)
+
+
+def test_a_name_is_solved_once_and_a_function_each_time():
+    solved = mean_field_length._remembered_fixed_point
+    solved.cache_clear()
+    first = fixed_point(2.5, 0.3, "tanh")
+    assert fixed_point(2.5, 0.3, "tanh") == first == fixed_point(2.5, 0.3, torch.tanh)
+    assert (solved.cache_info().misses, solved.cache_info().hits) == (1, 1)
+    factor = 1.0
+    before = fixed_point(2.0, 0.1, lambda x: factor * torch.tanh(x))
+    factor = 1.5  # a function may change its meaning
+    assert fixed_point(2.0, 0.1, lambda x: factor * torch.tanh(x)) > 1.5 * before
+
+
+def test_kinks_are_part_of_what_is_remembered():
+    plain = fixed_point(2.5, 0.3, "tanh")
+    assert fixed_point(2.5, 0.3, "tanh", kinks=[0.5]) == pytest.approx(plain, rel=1e-10)
+    with pytest.raises(TypeError, match="kinks"):
+        fixed_point(2.5, 0.3, "tanh", kinks=3)
