@@ -87,6 +87,18 @@ def test_notebook_in_the_browser(lab, name):
     look_at(lab, name, least_explorers=0 if name.startswith("00") else 1)
 
 
+def test_a_link_of_the_ledger_leads_to_its_cell(lab):
+    lab.trust("00_start_here.ipynb")
+    with lab.open("00_start_here.ipynb", "lab") as page:
+        for _ in range(2):  # with all cells in the page, the first click only opens the notebook
+            page.follow("a[href*='cell-id=E6']")
+            page.page.wait_for_url("**/01_exploding_and_vanishing_gradients.ipynb")
+            page.page.wait_for_timeout(5000)
+            seen = page.cells_in_view()
+            page.show_tab("00_start_here")
+        assert any("E6: the top layers move" in text for text in seen)
+
+
 SCRATCH = [
     "from d2lstab.widgets import Explorer",
     "def draw(ax, depth=3, scale=1.0, phi='relu'):\n"

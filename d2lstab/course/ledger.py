@@ -27,8 +27,8 @@ class Claim:
 
     @property
     def link(self) -> str:
-        """The cell's address inside the repository, as JupyterLab understands it."""
-        return f"notebooks/{self.notebook}.ipynb#cell-id={self.cell}"
+        """The cell's address beside the other notebooks, as JupyterLab understands it."""
+        return f"{self.notebook}.ipynb#cell-id={self.cell}"
 
 
 def _number(claim: Claim) -> tuple[str, tuple[int, ...]]:
@@ -69,10 +69,10 @@ class Ledger(Mapping[str, Claim]):
 
     def _repr_markdown_(self) -> str:
         """What a notebook of the course shows of `claims`: the table, its links leading on."""
-        return self.table("../")
+        return self.table("")
 
-    def table(self, folder: str = "") -> str:
-        """The ledger as a Markdown table; `folder` is put before each link."""
+    def table(self, folder: str = "notebooks/") -> str:
+        """The ledger as a Markdown table; `folder` leads from the page to the notebooks."""
         rows = [
             "| | they say | verdict | what we found | the number | where |",
             "|---|---|---|---|---|---|",

@@ -159,12 +159,12 @@ class Lab:
         )
 
     @contextmanager
-    def open(self, name: str) -> Iterator[NotebookPage]:
-        """A notebook in a page of its own."""
+    def open(self, name: str, mode: str = "doc") -> Iterator[NotebookPage]:
+        """A notebook in a page of its own; in mode "lab" beside others, each with its tab."""
         page = self.browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(PATIENCE * 1000)
         try:
-            page.goto(f"http://127.0.0.1:{self.port}/doc/tree/{name}?token={self.token}")
+            page.goto(f"http://127.0.0.1:{self.port}/{mode}/tree/{name}?token={self.token}")
             yield NotebookPage(self, page, name)
         finally:
             page.close()

@@ -75,6 +75,27 @@ class NotebookPage:
         boxes = self.page.locator(".jp-OutputArea-output .widget-vbox:has(> img.widget-image)")
         return [ExplorerOnPage(self.page, boxes.nth(i)) for i in range(boxes.count())]
 
+    def follow(self, link: str) -> None:
+        """Click on a link in an output."""
+        found = self.page.locator(f".jp-OutputArea-output {link}").first
+        found.scroll_into_view_if_needed()
+        found.click()
+
+    def show_tab(self, title: str) -> None:
+        """Go to another notebook that is open."""
+        self.page.locator(".lm-TabBar-tab", has_text=title).first.click()
+        self.page.wait_for_timeout(1000)
+
+    def cells_in_view(self) -> list[str]:
+        """The texts of the cells that can be seen without scrolling."""
+        texts = self.page.evaluate(
+            "[...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell')]"
+            ".filter(c => { const r = c.getBoundingClientRect();"
+            " return r.height > 0 && r.bottom > 0 && r.top < innerHeight; })"
+            ".map(c => c.innerText)"
+        )
+        return [str(text) for text in texts]
+
     def screenshot(self, file: Path) -> None:
         """A picture of the notebook from its head to its end."""
         file.parent.mkdir(parents=True, exist_ok=True)
