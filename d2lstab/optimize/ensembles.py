@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
 
 from d2lstab.arguments import positive_integer
 from d2lstab.optimize.minibatches import endless, source_of_batches
 from d2lstab.optimize.rule import Rule
+from d2lstab.optimize.stacked_loss import stacked_loss
 
 __all__ = ["Ensemble", "train_ensemble"]
 
@@ -35,7 +35,7 @@ def train_ensemble(
     batch_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Ensemble:
-    """Train many small networks together by `torch.func.vmap`.
+    """Train many small networks together, their parameters stacked.
 
         theta_k <- theta_k + update(gradient of loss_fn(model_k(inputs), targets)),  all k at once
 
@@ -55,11 +55,11 @@ def train_ensemble(
         diverges does not disturb the others; its losses turn NaN or infinite.
 
     Running statistics (BatchNorm) are kept a member; parameters that do not require a
-    gradient stay. Dropout in train mode is refused by `vmap`: it has no generator.
+    gradient stay. Dropout in train mode is refused by `torch.func.vmap`: it has no generator.
 
     Raises:
-        ValueError: no model, architectures that differ, a loss that is not a scalar; no
-            updates; a batch larger than the data.
+        ValueError: no model, architectures that differ, a loss that is not a scalar or does
+            not depend on the parameters; no updates; a batch larger than the data.
         TypeError: an argument of the wrong kind.
 
     >>> pair = [nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(2)]
@@ -77,33 +77,29 @@ def train_ensemble(
     source = _source(data, batch_size, generator)
     base, stacked, fixed, buffers = _stacked(members)
 
-    def loss(
-        moving: dict[str, Tensor],
-        still: dict[str, Tensor],
-        written: dict[str, Tensor],
-        inputs: Tensor,
-        targets: Tensor,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        written = dict(written)
-        outputs = functional_call(base, (moving, still, written), (inputs,))
-        value = loss_fn(outputs, targets)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(
-                f"the loss must be a scalar, got {shape}: reduce it with .mean() or .sum()"
-            )
-        return value.reshape(()), written
-
-    step = vmap(grad_and_value(loss, has_aux=True), in_dims=(0, 0, 0, None, None))
+    losses_of = stacked_loss(base, loss_fn)
     state, losses = rule.init(stacked), []
     with torch.inference_mode(False), torch.no_grad():
         for made, (inputs, targets) in enumerate(endless(source)):
             if made == updates:
                 break
-            gradients, (value, buffers) = step(stacked, fixed, buffers, inputs, targets)
-            change, state = rule.update(gradients, state, stacked)
+            # No member's loss depends on another's parameters, so the gradient of the sum is
+            # theirs; torch.func.grad inside of vmap would import torch's compiler.
+            with torch.enable_grad():
+                moving = {name: p.detach().requires_grad_() for name, p in stacked.items()}
+                values, buffers = losses_of(moving | fixed, buffers, inputs, targets)
+                if not values.requires_grad:
+                    raise ValueError(
+                        "the loss must depend on the models' parameters, got one that does not: "
+                        "compute it from the outputs, without detach() and no_grad()"
+                    )
+                gradients = torch.autograd.grad(
+                    values.sum(), list(moving.values()), allow_unused=True, materialize_grads=True
+                )
+            buffers = {name: b.detach() for name, b in buffers.items()}
+            change, state = rule.update(dict(zip(stacked, gradients, strict=True)), state, stacked)
             stacked = {name: p + change[name] for name, p in stacked.items()}
-            losses.append(value)
+            losses.append(values.detach())
     return Ensemble(_filled(members, stacked, buffers), stacked | fixed, torch.stack(losses))
 
 

@@ -1,5 +1,7 @@
 """An ensemble is its members trained one after another, to round-off."""
 
+import subprocess
+import sys
 from copy import deepcopy
 
 import pytest
@@ -137,6 +139,7 @@ GOOD = {
         ({"loss_fn": "ce"}, TypeError, "loss_fn"),
         ({"loss_fn": lambda out, y: out}, ValueError, "must be a scalar"),
         ({"loss_fn": lambda out, y: 1.0}, ValueError, "must be a scalar"),
+        ({"loss_fn": lambda out, y: out.detach().sum()}, ValueError, "must depend on"),
         ({"updates": 0}, ValueError, "updates"),
         ({"updates": 1.5}, TypeError, "updates"),
         ({"batch_size": 0}, ValueError, "batch_size"),
@@ -149,3 +152,26 @@ GOOD = {
 def test_bad_input(changed, error, words):
     with pytest.raises(error, match=words):
         train_ensemble(**(GOOD | changed))
+
+
+def test_a_parameter_that_the_loss_does_not_use_stays():
+    models = members(2)
+    for model in models:
+        model.register_parameter("spare", nn.Parameter(normal(2)))
+    result = train_ensemble(
+        models, (X, CLASSES), rules.sgd(1.0), loss_fn=F.cross_entropy, updates=1
+    )  # fmt: skip
+    for old, new in zip(models, result.models, strict=True):
+        assert torch.equal(old.spare, new.spare)
+        assert not torch.equal(old[2].weight, new[2].weight)
+
+
+def test_an_ensemble_is_trained_without_torch_s_compiler():
+    script = (
+        "import sys, torch; from torch import nn; from d2lstab.optimize.rules import sgd; "
+        "from d2lstab.optimize.ensembles import train_ensemble; "
+        "train_ensemble([nn.Linear(1, 1)], (torch.ones(1, 1), torch.ones(1, 1)), sgd(0.1), "
+        "updates=1, loss_fn=nn.functional.mse_loss); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

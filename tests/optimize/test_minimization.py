@@ -1,11 +1,14 @@
 """Minimization by L-BFGS: quadratics in closed form, and the model left as it came."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
+from d2lstab.optimize import minimization
 from d2lstab.optimize.minimization import minimize
 
 MSE = nn.functional.mse_loss
@@ -93,3 +96,65 @@ def test_wrong_kinds_are_refused(regression, name, bad):
 def _problem(regression):
     model, x, y = regression
     return model, MSE, x, y
+
+
+def two_loops(g, steps, changes):
+    """-H g by the two-loop recursion, algorithm 7.4 of Nocedal and Wright."""
+    q, weights = g.clone(), []
+    for s, y in zip(reversed(steps), reversed(changes), strict=True):
+        weights.append(s @ q / (s @ y))
+        q -= weights[-1] * y
+    r = q * (steps[-1] @ changes[-1]) / changes[-1].square().sum()
+    for s, y, a in zip(steps, changes, reversed(weights), strict=True):
+        r += s * (a - y @ r / (s @ y))
+    return -r
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 7, minimization._MEMORY + 3])
+def test_the_compact_form_is_the_two_loop_recursion(pairs):
+    draw = torch.Generator().manual_seed(1)
+    root = torch.randn(9, 9, generator=draw, dtype=torch.float64)
+    steps = list(torch.randn(pairs, 9, generator=draw, dtype=torch.float64))
+    changes = [root.T @ (root @ s) + s for s in steps]  # those of a convex quadratic
+    g = torch.randn(9, generator=draw, dtype=torch.float64)
+    memory = minimization._Pairs(g)
+    assert torch.equal(memory.descent(g), -g / g.norm())
+    for s, y in zip(steps, changes, strict=True):
+        memory.add(s, y)
+    memory.add(g, -g)  # a pair of negative curvature is not kept
+    kept = slice(-minimization._MEMORY, None)
+    wanted = two_loops(g, steps[kept], changes[kept])
+    torch.testing.assert_close(memory.descent(g), wanted, rtol=1e-8, atol=1e-10)
+
+
+def test_a_curved_valley_is_followed_to_its_end():
+    valley = nn.Linear(2, 1, bias=False, dtype=torch.float64)  # Rosenbrock's, from (-1.2, 1)
+    with torch.no_grad():
+        valley.weight.copy_(torch.tensor([[-1.2, 1.0]]))
+    unit = torch.eye(2, dtype=torch.float64)
+
+    def rosenbrock(out, _):
+        a, b = out.flatten()
+        return (1 - a) ** 2 + 100 * (b - a**2) ** 2
+
+    found = minimize(valley, rosenbrock, unit, None)
+    torch.testing.assert_close(found.model.weight.detach(), torch.ones(1, 2).double())
+    assert found.loss < 1e-20
+
+
+def test_nothing_is_moved_where_the_gradient_is_zero(regression):
+    _, x, _ = regression
+    model = nn.Linear(4, 1, bias=False, dtype=torch.float64)
+    found = minimize(model, MSE, x, model(x).detach())
+    assert torch.equal(found.model.weight, model.weight)
+    assert (found.loss, found.gradient_norm) == (0.0, 0.0)
+
+
+def test_it_runs_without_torch_s_compiler():
+    script = (
+        "import sys, torch; from torch import nn; "
+        "from d2lstab.optimize.minimization import minimize; "
+        "one = torch.ones(1, 1); minimize(nn.Linear(1, 1), nn.functional.mse_loss, one, one); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
