@@ -75,6 +75,8 @@ def outcomes(attempt: Callable[..., object], inputs: Sequence[tuple[object, ...]
 def _close(wanted: float, got: float, tolerance: float) -> bool:
     if math.isnan(wanted) or math.isnan(got):
         return math.isnan(wanted) and math.isnan(got)
+    if math.isinf(wanted):  # its relative tolerance would be infinite and allow any number
+        return wanted == got
     return wanted == got or abs(wanted - got) <= tolerance * max(1.0, abs(wanted))
 
 

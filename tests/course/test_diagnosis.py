@@ -81,6 +81,21 @@ def test_nan_where_a_number_is_wanted_is_wrong():
     assert verdict(lambda x: float("nan")).kind == "wrong"
 
 
+def test_a_number_where_infinity_is_wanted_is_wrong():
+    limits = Exercise(
+        id="99-limits",
+        title="Minus and plus infinity",
+        inputs=((1.0,),),
+        reference=lambda x: [-float("inf"), float("inf")],
+        mistakes=(Mistake(lambda x: [0.0, float("inf")], "One end is finite."),),
+        hints=("a", "b"),
+        solution="",
+    )
+    assert verdict(limits.reference, limits).right
+    assert verdict(lambda x: [-float("inf"), 3.0], limits).kind == "wrong"
+    assert verdict(lambda x: [0.0, 3.0], limits).kind == "wrong"
+
+
 def test_something_that_is_no_function_gets_a_sentence(capsys):
     assert check("01-critical-std", 0.5).kind == "wrong"
     assert "Hand in the function itself, got float" in capsys.readouterr().out
