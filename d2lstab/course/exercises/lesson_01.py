@@ -148,7 +148,7 @@ def _depth(log_smallest: float, log_factor: float) -> int:
 
 DEPTH_LIMIT = Exercise(
     id="01-depth-limit",
-    title="The deepest network whose first gradient is still representable",
+    title="How many layers back a vanishing gradient is still large enough",
     inputs=((0.05572, 2.0**-14), (0.5, 1e-5), (0.9, 1e-3), (0.25, 3e-5), (0.3, 1e-30)),
     reference=lambda chi, smallest: _depth(math.log(smallest), 0.5 * math.log(chi)),
     mistakes=(
@@ -182,12 +182,18 @@ def depth_limit(chi, smallest):
 """,
 )
 
-# Exercise 4: which layers move.
+# Exercise 4: one rate for each layer.
 
 
-def _movement(before: list[Tensor], after: list[Tensor]) -> list[float]:
-    pairs = zip(before, after, strict=True)
-    return [float((b - a).norm() / a.norm()) for a, b in pairs]
+def _rates(
+    weights: list[Tensor], gradients: list[Tensor], step: float, power: float = 1.0
+) -> list[float]:
+    pairs = zip(weights, gradients, strict=True)
+    return [step * float(w.norm() / g.norm()) ** power for w, g in pairs]
+
+
+def _joint(tensors: list[Tensor]) -> float:
+    return math.sqrt(sum(float(t.square().sum()) for t in tensors))
 
 
 def _matrix(*rows: list[float]) -> Tensor:
@@ -195,52 +201,57 @@ def _matrix(*rows: list[float]) -> Tensor:
 
 
 _WEIGHTS = [_matrix([3.0, 4.0], [0.0, 0.0]), _matrix([1.0, -1.0], [2.0, 0.5])]
-_MOVED = [_matrix([0.0, 5.0], [0.0, 0.0]), _matrix([1.5, -1.0], [2.0, 1.5])]
+_GRADIENTS = [_matrix([1e-4, 0.0], [-3e-4, 2e-4]), _matrix([0.5, -1.0], [0.25, 1.5])]
 
-RELATIVE_MOVEMENT = Exercise(
-    id="01-relative-movement",
-    title="How far each layer has moved, relative to its size",
-    inputs=((_WEIGHTS, _MOVED), (_MOVED, _WEIGHTS), (_WEIGHTS, _WEIGHTS)),
-    reference=_movement,
+LAYER_RATES = Exercise(
+    id="01-layer-rates",
+    title="A learning rate for each layer, so that all move by the same share of their size",
+    inputs=(
+        (_WEIGHTS, _GRADIENTS, 0.01),
+        (_GRADIENTS, _WEIGHTS, 0.1),
+        ([_WEIGHTS[1]], [_GRADIENTS[1]], 1.0),
+        ([*_WEIGHTS, _matrix([0.1, 0.2, 0.2])], [*_GRADIENTS, _matrix([6.0, 0.0, 8.0])], 0.5),
+    ),
+    reference=_rates,
     mistakes=(
         Mistake(
-            lambda before, after: [
-                float(abs(b.norm() - a.norm()) / a.norm())
-                for a, b in zip(before, after, strict=True)
-            ],
-            "This is the change of the norm, not the norm of the change: a weight that turns "
-            "without growing would not be seen.",
+            lambda weights, gradients, step: _rates(weights, gradients, step, power=-1.0),
+            "The ratio is turned around: a layer with a small gradient needs a large rate.",
         ),
         Mistake(
-            lambda before, after: [
-                float((b - a).norm() / b.norm()) for a, b in zip(before, after, strict=True)
-            ],
-            "Divide by the size before the training, not after it: otherwise a layer that grew "
-            "seems to have moved less.",
+            lambda weights, gradients, step: _rates(weights, gradients, 1.0),
+            "With these rates every layer moves by its whole size: `step` is missing.",
         ),
         Mistake(
-            lambda before, after: [
-                float((b - a).norm()) for a, b in zip(before, after, strict=True)
-            ],
-            "This is the absolute movement: layers of different size cannot be compared by it.",
+            lambda weights, gradients, step: _rates(weights, gradients, step, power=2.0),
+            "These are ratios of squared norms: take the root.",
         ),
         Mistake(
-            lambda before, after: [
-                float((b - a).square().sum() / a.square().sum())
-                for a, b in zip(before, after, strict=True)
+            lambda weights, gradients, step: (
+                [step * _joint(weights) / _joint(gradients)] * len(weights)
+            ),
+            "This is one rate for all layers, from the norms over all of them. Each layer has "
+            "norms of its own.",
+        ),
+        Mistake(
+            lambda weights, gradients, step: [
+                step * float(w.abs().max() / g.abs().max())
+                for w, g in zip(weights, gradients, strict=True)
             ],
-            "These are the squares: take the square root.",
+            "Here a matrix is as large as its largest entry. Its size, as in the text, is the "
+            "norm: the root of the sum of all squares.",
         ),
     ),
     hints=(
-        "One number for each pair of matrices: the Frobenius norm of the difference ...",
-        "... divided by the Frobenius norm of the matrix before the training.",
+        "One step changes a layer by -rate * gradient. How long is that?",
+        "rate * gradient.norm() shall be step * weight.norm(), for each layer by itself.",
     ),
     solution="""
-def relative_movement(before, after):
-    return [float((b - a).norm() / a.norm()) for a, b in zip(before, after)]
+def layer_rates(weights, gradients, step):
+    # a step moves a layer by rate * |g|; this shall be step * |W|
+    return [step * float(W.norm() / g.norm()) for W, g in zip(weights, gradients)]
 """,
 )
 
 
-EXERCISES = (JACOBIAN_PRODUCT, CRITICAL_STD, DEPTH_LIMIT, RELATIVE_MOVEMENT, *FURTHER)
+EXERCISES = (JACOBIAN_PRODUCT, CRITICAL_STD, DEPTH_LIMIT, LAYER_RATES, *FURTHER)
