@@ -72,7 +72,8 @@ def draw_curves(
         mark_nonfinite(ax, x, y, color=str(line.get_color()))
     everywhere = [x for x, _ in (*curves.values(), *predictions.values())]
     if "x" not in log and all(np.array_equal(x, np.round(x)) for x in everywhere):
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no layer 2.5
+        # There is no layer 2.5; and no more labels than fit beside each other.
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     ax.set_title(title)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -30,6 +31,18 @@ def test_measurements_and_predictions_stand_on_the_axes_as_they_were_given():
         TEXTS.values()
     )
     assert drawn["a"].get_linestyle() != drawn["b"].get_linestyle()
+
+
+@pytest.mark.parametrize("last", [3, 10, 100, 2000, 30_000])
+def test_whole_numbers_are_labeled_without_overlap_also_in_half_a_figure(last):
+    fig, axes = figure(1, 2)
+    draw_curves(axes[0], {"a": ([0, last // 2, last], [3.0, 2.0, 1.0])}, **TEXTS)
+    fig.canvas.draw()
+    ticks = [t for t in axes[0].get_xticks() if 0 <= t <= last]
+    assert len(ticks) >= 3
+    assert all(t == round(t) for t in ticks)
+    boxes = [t.get_window_extent() for t in axes[0].get_xticklabels() if 0 <= t.get_position()[0] <= last]
+    assert all(a.x1 + 4 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
 def test_nan_and_infinity_are_marked():
