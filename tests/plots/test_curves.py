@@ -41,7 +41,9 @@ def test_whole_numbers_are_labeled_without_overlap_also_in_half_a_figure(last):
     ticks = [t for t in axes[0].get_xticks() if 0 <= t <= last]
     assert len(ticks) >= 3
     assert all(t == round(t) for t in ticks)
-    boxes = [t.get_window_extent() for t in axes[0].get_xticklabels() if 0 <= t.get_position()[0] <= last]
+    boxes = [
+        t.get_window_extent() for t in axes[0].get_xticklabels() if 0 <= t.get_position()[0] <= last
+    ]
     assert all(a.x1 + 4 < b.x0 for a, b in itertools.pairwise(boxes))
 
 
