@@ -35,9 +35,7 @@ def guess(id: str, value: object) -> None:
     elif number and not math.isnan(float(value)):  # type: ignore[arg-type]
         _guesses[id] = float(value)  # type: ignore[arg-type]
     else:
-        raise TypeError(
-            f"a guess must be a number or a word, got {value!r}: write what you expect"
-        )
+        raise TypeError(f"a guess must be a number or a word, got {value!r}: write what you expect")
     record("guesses", id, "made")
     print(f"Guess noted: {_shown(_guesses[id])}. The next cell answers it.")
 
