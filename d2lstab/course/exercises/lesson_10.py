@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from d2lstab.course.exercise import Exercise, Mistake
+from d2lstab.course.exercises.lesson_10_further import FURTHER
 
 __all__ = ["EXERCISES"]
 
@@ -63,170 +64,144 @@ def stable_softmax(y):
 """,
 )
 
-PROBABILITY_GAP = Exercise(
-    id="10-probability-gap",
-    title="How far two probabilities lie apart when their logits differ by d",
-    inputs=((0.1,), (1.0,), (-2.0,), (0.0,), (1000.0,)),
-    reference=lambda d: math.tanh(d / 2),
+
+def _lead(d: float, k: int, factor: float = 1.0, others: int = 1) -> float:
+    small = math.exp(-d)  # the others' odds against the leading class
+    return factor * (1 - small) / (1 + (k - others) * small)
+
+
+LEADING_GAP = Exercise(
+    id="10-leading-gap",
+    title="How far the leading probability lies above the others, its logit being d above theirs",
+    inputs=((2.0, 10), (0.1, 4), (0.0, 3), (1000.0, 5), (3.0, 2)),
+    reference=_lead,
     mistakes=(
         Mistake(
-            lambda d: 1 / (1 + math.exp(-d)) if d > -700 else 0.0,
-            "This is the first probability; the second, 1 minus it, has to be subtracted.",
+            lambda d, k: math.tanh(d / 2),
+            "This is right for two classes. With k of them the k - 1 others share the "
+            "denominator with the leading one.",
         ),
         Mistake(
-            lambda d: d / 2,
-            "This is the bound for small gaps. Two probabilities can never differ by more than 1.",
+            lambda d, k: 1 / (1 + (k - 1) * math.exp(-d)),
+            "This is the leading probability alone: another class's has to be subtracted.",
         ),
         Mistake(
-            lambda d: math.tanh(d),
-            "Nearly: the argument is half the gap. Check it at a small gap, where the result "
-            "must be d/2.",
+            lambda d, k: (math.exp(d) - 1) / (math.exp(d) + k - 1),
+            "Right for moderate gaps, but exp(1000) overflows: divide numerator and denominator "
+            "by exp(d).",
         ),
         Mistake(
-            lambda d: (math.exp(d) - 1) / (math.exp(d) + 1),
-            "Right for moderate gaps, but exp(1000) overflows: write it as a hyperbolic tangent.",
+            lambda d, k: _lead(d, k, others=0),
+            "One class too many in the denominator: the leading class and k - 1 others.",
+        ),
+        Mistake(
+            lambda d, k: d / k,
+            "This is the slope at small gaps. Two probabilities can never differ by more than 1.",
         ),
     ),
     hints=(
-        "p1 = 1 / (1 + exp(-d)) and p2 = 1 - p1.",
-        "(1 - exp(-d)) / (1 + exp(-d)) is a hyperbolic tangent of half the gap.",
+        "Softmax does not change when a constant is added: make the leading logit 0.",
+        "The others then have exp(-d): p = 1 / (1 + (k - 1) exp(-d)), and theirs is exp(-d) p.",
     ),
     solution="""
-def probability_gap(d):
-    return math.tanh(d / 2)
+def leading_gap(d, k):
+    small = math.exp(-d)  # the leading logit is made 0: no exponent is positive
+    return (1 - small) / (1 + (k - 1) * small)
 """,
 )
 
-ESCAPE_RATE = Exercise(
-    id="10-escape-rate",
-    title="The learning rate that closes a gap d in n steps, for both losses",
-    inputs=((10.0, 100), (5.0, 10), (20.0, 1000)),
-    reference=lambda d, n: [d / (2 * n), math.exp(d) / (8 * n)],
-    mistakes=(
-        Mistake(
-            lambda d, n: [math.exp(d) / (8 * n), d / (2 * n)],
-            "The two numbers are exchanged: cross-entropy needs the small rate and comes first.",
-        ),
-        Mistake(
-            lambda d, n: [d / n, math.exp(d) / (4 * n)],
-            "Twice too large: both logits move, in opposite directions, so the gap closes twice "
-            "as fast as one logit moves.",
-        ),
-        Mistake(
-            lambda d, n: [2 * n / d, 8 * n / math.exp(d)],
-            "Turned over: more steps allow a smaller rate, not a larger one.",
-        ),
-    ),
-    hints=(
-        "Equation (4) says how many steps a rate needs. Set that number equal to n.",
-        "Solve d / (2 rate) = n and exp(d) / (8 rate) = n for the rate.",
-    ),
-    solution="""
-def rates_to_escape(d, n):
-    return [d / (2 * n), math.exp(d) / (8 * n)]
-""",
-)
 
-FLOOR = Exercise(
-    id="10-floor",
-    title="The smallest loss of a classifier that applies softmax twice",
-    inputs=((10,), (2,), (1000,)),
-    reference=lambda k: math.log(1 + (k - 1) / math.e),
-    mistakes=(
-        Mistake(
-            lambda k: math.log(k),
-            "This is the loss of knowing nothing, the start. How sure can the outer softmax be, "
-            "when its inputs lie between 0 and 1?",
-        ),
-        Mistake(
-            lambda k: 0.0,
-            "Zero would need an infinite logit, but the inner softmax gives at most 1.",
-        ),
-        Mistake(
-            lambda k: math.log(1 + k / math.e),
-            "One class too many: the right class is not among the others, of which there are "
-            "k - 1.",
-        ),
-        Mistake(
-            lambda k: math.log(1 + (k - 1) * math.e),
-            "The sign of the exponent is turned: this is the largest loss, all weight on a wrong "
-            "class, when the others are counted too.",
-        ),
-    ),
-    hints=(
-        "The best that the inner softmax can do is a one in the right place and zeros elsewhere.",
-        "Apply cross-entropy to the logits (1, 0, ..., 0).",
-    ),
-    solution="""
-def floor_of_softmax_twice(k):
-    # the inner softmax returns at best (1, 0, ..., 0), which are the outer one's logits
-    return math.log(1 + (k - 1) / math.e)
-""",
-)
+def _squared_error_gradient(y: Tensor, right: int, factor: float = 2.0) -> Tensor:
+    p = y.softmax(0)
+    error = p - _one_hot(right, len(y))
+    return factor * p * (error - error @ p)
 
-GRADIENT = Exercise(
-    id="10-gradient",
-    title="The gradient of the cross-entropy by the logits",
+
+SQUARED_ERROR_GRADIENT = Exercise(
+    id="10-squared-error-gradient",
+    title="The gradient of a softmax's squared error by the logits",
     inputs=((_vector(1.0, 2.0, 0.5), 0), (_vector(0.0, 0.0), 1), (_vector(-3.0, 4.0, 1.0, 0.0), 2)),
-    reference=lambda y, right: y.softmax(0) - _one_hot(right, len(y)),
+    reference=_squared_error_gradient,
     mistakes=(
         Mistake(
-            lambda y, right: _one_hot(right, len(y)) - y.softmax(0),
-            "The sign is turned: this is the direction in which to go, the negative gradient.",
-        ),
-        Mistake(
-            lambda y, right: y.softmax(0),
-            "Only half of it: the right class gets its probability minus one.",
-        ),
-        Mistake(
-            lambda y, right: -_one_hot(right, len(y)) / y.softmax(0),
+            lambda y, right: 2 * (y.softmax(0) - _one_hot(right, len(y))),
             "This is the gradient by the probabilities. Go on, through the softmax, to the logits.",
         ),
         Mistake(
-            lambda y, right: y - _one_hot(right, len(y)),
-            "The logits themselves are not probabilities: apply softmax first.",
+            lambda y, right: y.softmax(0) - _one_hot(right, len(y)),
+            "This is the gradient of cross-entropy. A square has another derivative, and nothing "
+            "undoes the softmax here.",
+        ),
+        Mistake(
+            lambda y, right: _squared_error_gradient(y, right, 1.0),
+            "The 2 of the square's derivative is missing.",
+        ),
+        Mistake(
+            lambda y, right: -_squared_error_gradient(y, right),
+            "The sign is turned: this is the direction in which to go, the negative gradient.",
+        ),
+        Mistake(
+            lambda y, right: (
+                2 * y.softmax(0) * (1 - y.softmax(0)) * (y.softmax(0) - _one_hot(right, len(y)))
+            ),
+            "Only the Jacobian's diagonal was used: a logit moves the other probabilities too, by "
+            "-p_i p_j.",
         ),
     ),
     hints=(
-        "Write the loss as log(sum(exp(y))) - y[right] and differentiate.",
-        "The derivative of log(sum(exp(y))) by y_i is the probability p_i.",
+        "The chain rule: 2 (p - y*), multiplied by softmax's Jacobian diag(p) - p p^T.",
+        "With e = p - y* the product is 2 p (e - sum(p e)), element by element.",
     ),
     solution="""
-def cross_entropy_gradient(logits, right):
-    gradient = logits.softmax(0)
-    gradient[right] -= 1
-    return gradient
+def squared_error_gradient(logits, right):
+    p = logits.softmax(0)
+    error = p.clone()
+    error[right] -= 1
+    # the Jacobian diag(p) - p p^T, applied to 2 error
+    return 2 * p * (error - error @ p)
 """,
 )
 
-LIKELIHOOD = Exercise(
-    id="10-likelihood",
-    title="The mean cross-entropy from the probabilities of the right classes",
-    inputs=(([0.5, 0.25],), ([1.0],), ([0.9, 0.1, 0.3],)),
-    reference=lambda p: -math.fsum(math.log(x) for x in p) / len(p),
+
+DOUBLED_RANGE = Exercise(
+    id="10-doubled-range",
+    title="Between which two values the loss of a doubled softmax lies",
+    inputs=((10,), (2,), (1000,)),
+    reference=lambda k: [math.log(1 + (k - 1) / math.e), math.log(math.e + k - 1)],
     mistakes=(
         Mistake(
-            lambda p: -math.fsum(math.log(x) for x in p),
-            "This is the sum over the samples: divide by their number.",
+            lambda k: [math.log(1 + (k - 1) / math.e), math.log(k)],
+            "The largest loss is not that of knowing nothing: being sure of a wrong class is "
+            "worse.",
         ),
         Mistake(
-            lambda p: -math.log(math.fsum(p) / len(p)),
-            "The logarithm of the mean is not the mean of the logarithms.",
+            lambda k: [math.log(1 + (k - 1) / math.e), math.inf],
+            "An infinite loss would need an infinite logit, but the inner softmax gives at most 1.",
         ),
         Mistake(
-            lambda p: -math.fsum(math.log2(x) for x in p) / len(p),
-            "These are bits: the loss uses the natural logarithm.",
+            lambda k: [0.0, math.log(math.e + k - 1)],
+            "Zero would need an infinite logit, but the inner softmax gives at most 1.",
         ),
         Mistake(
-            lambda p: math.fsum(math.log(x) for x in p) / len(p),
-            "This is the mean log-likelihood; the loss is minus that, and never negative.",
+            lambda k: [math.log(1 + (k - 1) / math.e), math.log(1 + (k - 1) * math.e)],
+            "The largest one would need every wrong class at 1 at once, but the inner softmax "
+            "sums to 1.",
+        ),
+        Mistake(
+            lambda k: [math.log(math.e + k - 1), math.log(1 + (k - 1) / math.e)],
+            "The two are exchanged: the smallest comes first.",
         ),
     ),
-    hints=("For one sample the cross-entropy is -ln of one probability.", "Take the mean of them."),
+    hints=(
+        "What the inner softmax returns are the outer one's logits: where is the loss extreme?",
+        "Apply cross-entropy to (1, 0, ..., 0), with the 1 in the right place, and in a wrong one.",
+    ),
     solution="""
-def mean_cross_entropy(p):
-    return -sum(math.log(x) for x in p) / len(p)
+def range_of_softmax_twice(k):
+    # the outer logits are (1, 0, ..., 0) at best, and at worst with the 1 at a wrong class
+    return [math.log(1 + (k - 1) / math.e), math.log(math.e + k - 1)]
 """,
 )
 
-EXERCISES = (SOFTMAX, PROBABILITY_GAP, ESCAPE_RATE, FLOOR, GRADIENT, LIKELIHOOD)
+
+EXERCISES = (SOFTMAX, LEADING_GAP, SQUARED_ERROR_GRADIENT, DOUBLED_RANGE, *FURTHER)
