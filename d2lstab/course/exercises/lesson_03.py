@@ -9,49 +9,72 @@ from d2lstab.theory.mean_field import critical_weight_variance, slope
 
 __all__ = ["EXERCISES"]
 
-# Exercise 1: a layer with a straight activation.
+# Exercise 1: the weights behind a straight activation, and what its offset costs.
 
-STRAIGHT_FACTORS = Exercise(
-    id="03-straight-factors",
-    title="What a straight activation does to the signal and to the gradient",
+
+def _gamma(a: float, b: float, n: int, q: float) -> float:
+    return q / (n * (a * a * q + b * b))
+
+
+def _share(a: float, b: float, n: int, q: float) -> float:
+    return n * _gamma(a, b, n, q) * a * a
+
+
+STRAIGHT_WEIGHTS = Exercise(
+    id="03-straight-weights",
+    title="Weights that keep the mean square behind a straight activation, and their gradient",
     inputs=(
-        (1.0, 0.0, 100, 0.01, 1.0),
-        (0.5, 1.0, 100, 0.04, 2.0),
-        (2.0, 0.3, 64, 0.005, 0.7),
-        (-1.5, 2.0, 10, 0.2, 3.0),
+        (1.0, 0.0, 100, 1.0),
+        (0.25, 0.5, 100, 1.0),
+        (2.0, 0.3, 64, 0.7),
+        (-1.5, 2.0, 10, 3.0),
     ),
-    reference=lambda a, b, n, v, q: [n * v * (a * a * q + b * b), n * v * a * a],
+    reference=lambda a, b, n, q: [_gamma(a, b, n, q), _share(a, b, n, q)],
     mistakes=(
         Mistake(
-            lambda a, b, n, v, q: [n * v * a * a * q, n * v * a * a],
-            "The offset is missing from the mean square: the weights are centered, but the mean "
-            "of h still adds to its second moment, which is what the next layer sees.",
+            lambda a, b, n, q: [1 / (n * a * a), 1.0],
+            "The offset is missing: the weights are centered, but the mean of h still adds to its "
+            "second moment, which is what the next layer sees.",
         ),
         Mistake(
-            lambda a, b, n, v, q: [n * v * (a * a * q + b * b), n * v * (a * a + b * b)],
-            "The offset entered the gradient: the derivative of a constant is 0.",
+            lambda a, b, n, q: [_gamma(a, b, n, q), n * _gamma(a, b, n, q) * (a * a + b * b)],
+            "The offset entered the gradient: the derivative of a constant is 0. It acts on the "
+            "gradient through the weights alone.",
         ),
         Mistake(
-            lambda a, b, n, v, q: [n * v * (a * q + b), n * v * a],
-            "Nothing is squared: these are mean squares, so alpha and beta enter squared.",
+            lambda a, b, n, q: [_gamma(a, b, n, q) / q, _share(a, b, n, q) / q],
+            "With these weights the mean square becomes 1, whatever it was: it was to be q again.",
         ),
         Mistake(
-            lambda a, b, n, v, q: [n * v * (a * math.sqrt(q) + b) ** 2, n * v * a * a],
+            lambda a, b, n, q: [math.sqrt(_gamma(a, b, n, q)), _share(a, b, n, q)],
+            "The first number is the standard deviation of the weights: their variance was asked.",
+        ),
+        Mistake(
+            lambda a, b, n, q: [_gamma(a, b, n, q), math.sqrt(_share(a, b, n, q))],
+            "The second number is the factor of the gradient's size: that of its square was asked.",
+        ),
+        Mistake(
+            lambda a, b, n, q: [
+                q / (n * (a * math.sqrt(q) + b) ** 2),
+                a * a * q / (a * math.sqrt(q) + b) ** 2,
+            ],
             "The cross term 2 alpha beta E[z] is 0, because z is centered.",
         ),
         Mistake(
-            lambda a, b, n, v, q: [v * (a * a * q + b * b), v * a * a],
-            "One term of the sum only: each output adds up n inputs, and each gradient n outputs.",
+            lambda a, b, n, q: [n * _gamma(a, b, n, q), _share(a, b, n, q)],
+            "This is n gamma: divide by the number of inputs.",
         ),
     ),
     hints=(
-        "First the second moment of h = alpha z + beta, then the layer's factor n gamma.",
-        "E[h^2] = alpha^2 q + beta^2. Backwards only the derivative of h by z counts: alpha.",
+        "Set the mean square of (1) equal to q and solve for gamma. Then put this gamma into (2).",
+        "gamma = q / (n (alpha^2 q + beta^2)), and the squared gradient is multiplied by "
+        "n gamma alpha^2.",
     ),
     solution="""
-def straight_factors(alpha, beta, n, gamma, q):
-    # second moments, not variances, go forward; only the slope comes back
-    return [n * gamma * (alpha**2 * q + beta**2), n * gamma * alpha**2]
+def straight_weights(alpha, beta, n, q):
+    gamma = q / (n * (alpha**2 * q + beta**2))  # n gamma E[h^2] = q
+    # the offset is not in the gradient, but it is in gamma
+    return [gamma, n * gamma * alpha**2]
 """,
 )
 
@@ -224,4 +247,4 @@ def phase(sw2, sb2, phi):
 """,
 )
 
-EXERCISES = (STRAIGHT_FACTORS, SMALL_VARIANCE, HOLDING_STD, PHASE, *FURTHER)
+EXERCISES = (STRAIGHT_WEIGHTS, SMALL_VARIANCE, HOLDING_STD, PHASE, *FURTHER)
