@@ -181,15 +181,24 @@ class HessianOperator:
         return total
 
     def _vjp(self, gradients: list[Tensor | None], rows: Tensor, keep: bool) -> Tensor:
+        if not any(g is not None and g.requires_grad for g in gradients):
+            return torch.zeros_like(rows)  # the loss is linear in the parameters
+        if len(rows) > 1:
+            return self._batched_vjp(gradients, rows, keep)
+        with torch.inference_mode(False), torch.enable_grad():
+            inner = self._flat(gradients) @ rows[0]  # grad_outputs would import torch's compiler
+            found = torch.autograd.grad(
+                inner, self._parameters, retain_graph=keep, allow_unused=True
+            )
+        return self._flat(found)[None]
+
+    def _batched_vjp(self, gradients: list[Tensor | None], rows: Tensor, keep: bool) -> Tensor:
         pieces = rows.split(self._sizes, dim=1)
-        single = len(rows) == 1
         outputs, cotangents = [], []
         for gradient, piece, p in zip(gradients, pieces, self._parameters, strict=True):
             if gradient is not None and gradient.requires_grad:
                 outputs.append(gradient)
-                cotangents.append(piece.reshape(p.shape if single else (len(rows), *p.shape)))
-        if not outputs:  # the loss is linear in the parameters
-            return torch.zeros_like(rows)
+                cotangents.append(piece.reshape(len(rows), *p.shape))
         with torch.inference_mode(False):
             found = torch.autograd.grad(
                 outputs,
@@ -197,9 +206,9 @@ class HessianOperator:
                 cotangents,
                 retain_graph=keep,
                 allow_unused=True,
-                is_grads_batched=not single,
+                is_grads_batched=True,
             )
-        return self._flat(found, len(rows)) if not single else self._flat(found)[None]
+        return self._flat(found, len(rows))
 
     def _flat(self, tensors: Any, rows: int | None = None) -> Tensor:
         shape = (-1,) if rows is None else (rows, -1)

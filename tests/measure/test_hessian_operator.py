@@ -1,5 +1,7 @@
 """Products against torch's own dense Hessian, and what is left behind: nothing."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -357,3 +359,14 @@ def test_a_norm_at_zero_is_refused():
     operator = HessianOperator(model, lambda out, _: out.abs().pow(1.5).sum(), X, None)
     with pytest.raises(ValueError, match="the Hessian must be finite"):
         operator.matvec(torch.ones(3))
+
+
+def test_products_and_eigenvalues_do_without_torch_s_compiler():
+    script = (
+        "import sys, torch; from torch import nn; "
+        "from d2lstab.measure.curvature import HessianOperator, eigenpairs, hessian_matrix; "
+        "problem = nn.Linear(2, 1), nn.functional.mse_loss, torch.ones(3, 2), torch.ones(3, 1); "
+        "eigenpairs(HessianOperator(*problem), 1), hessian_matrix(*problem); "
+        "sys.exit('sympy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
