@@ -55,68 +55,77 @@ def memory(beta, share):
 )
 
 
-def _best(curvatures: list[float]) -> tuple[float, float]:
-    low, high = math.sqrt(min(curvatures)), math.sqrt(max(curvatures))
-    return (2 / (high + low)) ** 2, ((high - low) / (high + low)) ** 2
+def _plateau(momentum: float, curvatures: list[float]) -> tuple[float, float] | str:
+    low, high = _both_ends(momentum, curvatures)
+    return (low, high) if low <= high else "none"
 
 
-def _root_of_best(curvatures: list[float]) -> tuple[float, float]:
-    lr, momentum = _best(curvatures)
-    return lr, math.sqrt(momentum)
+def _both_ends(momentum: float, curvatures: list[float]) -> tuple[float, float]:
+    root = math.sqrt(momentum)
+    return (1 - root) ** 2 / min(curvatures), (1 + root) ** 2 / max(curvatures)
 
 
-def _without_roots(curvatures: list[float]) -> tuple[float, float]:
-    low, high = min(curvatures), max(curvatures)
-    return (2 / (high + low)) ** 2, ((high - low) / (high + low)) ** 2
+def _any_of_them(momentum: float, curvatures: list[float]) -> tuple[float, float]:
+    root = math.sqrt(momentum)
+    return (1 - root) ** 2 / max(curvatures), (1 + root) ** 2 / min(curvatures)
 
 
-BEST_SETTING = Exercise(
-    id="07-best-setting",
-    title="The best rate and momentum for given curvatures",
+def _not_squared(momentum: float, curvatures: list[float]) -> tuple[float, float] | str:
+    root = math.sqrt(momentum)
+    low, high = (1 - root) / min(curvatures), (1 + root) / max(curvatures)
+    return (low, high) if low <= high else "none"
+
+
+PLATEAU = Exercise(
+    id="07-plateau",
+    title="The rates at which every curvature lies on the plateau",
     inputs=(
-        ([1.0, 9.0],),
-        ([4.0, 0.25, 1.0],),
-        ([0.2, 4.0],),
-        ([3.0, 50.0, 0.5, 10.0],),
+        (0.81, [1.0, 100.0]),
+        (0.25, [2.0, 4.0, 1.0]),
+        (0.5, [3.0, 0.2, 50.0, 10.0]),
+        (0.9, [7.0, 100.0, 1.0, 30.0]),
+        (0.0, [2.0, 1.0]),
     ),
-    reference=_best,
+    reference=_plateau,
     mistakes=(
         Mistake(
-            _root_of_best,
-            "The rate is right. Every direction shrinks by the square root of beta: what you "
-            "return as the momentum is that contraction, so square it.",
+            _any_of_them,
+            "Between these rates at least one curvature can lie on the plateau. All of them must: "
+            "the smallest curvature sets the lowest rate, the largest the highest.",
         ),
         Mistake(
-            lambda curvatures: (2 / (max(curvatures) + min(curvatures)), _best(curvatures)[1]),
-            "The momentum is right, but this rate is gradient descent's best one. Heavy ball's "
-            "is larger: solve both equations for the root of the rate.",
+            lambda momentum, curvatures: _plateau(momentum**2, curvatures),
+            "Here the square root of the momentum is missing: the plateau (4) reaches from "
+            "(1 - sqrt(beta))^2 to (1 + sqrt(beta))^2.",
         ),
         Mistake(
-            _without_roots,
-            "Here the square roots are missing: the two equations hold for the square roots of "
-            "rate times curvature.",
+            _not_squared,
+            "The ends of the plateau are squares: (1 - sqrt(beta))^2 and (1 + sqrt(beta))^2.",
         ),
         Mistake(
-            lambda curvatures: (
-                _best([curvatures[0], curvatures[-1]])
-                if curvatures[0] < curvatures[-1]
-                else _best([curvatures[-1], curvatures[0]])
-            ),
+            _both_ends,
+            "Where the lowest rate lies above the highest there is no such rate: return the word "
+            '"none" then.',
+        ),
+        Mistake(
+            lambda momentum, curvatures: _plateau(momentum, [curvatures[0], curvatures[-1]]),
             "The first and the last curvature are not always the extreme ones: take the smallest "
             "and the largest.",
         ),
     ),
     hints=(
-        "Only the smallest curvature mu and the largest L matter: they sit at the two ends of "
-        "the plateau, lr * mu = (1 - sqrt(beta))^2 and lr * L = (1 + sqrt(beta))^2.",
-        "Take square roots and add the two equations: sqrt(lr) (sqrt(L) + sqrt(mu)) = 2. "
-        "Subtract them for sqrt(beta).",
+        "By (4) a curvature c lies on the plateau for rates from (1 - sqrt(beta))^2 / c to "
+        "(1 + sqrt(beta))^2 / c. Which curvature has the strictest lower end, which the "
+        "strictest upper end?",
+        "The lowest rate is (1 - sqrt(beta))^2 over the smallest curvature, the highest "
+        '(1 + sqrt(beta))^2 over the largest; if the lowest is above the highest, return "none".',
     ),
     solution="""
-def best_setting(curvatures):
-    low, high = math.sqrt(min(curvatures)), math.sqrt(max(curvatures))
-    # sqrt(lr) low = 1 - sqrt(beta) and sqrt(lr) high = 1 + sqrt(beta)
-    return (2 / (high + low)) ** 2, ((high - low) / (high + low)) ** 2
+def plateau_rates(momentum, curvatures):
+    root = math.sqrt(momentum)
+    low, high = (1 - root) ** 2 / min(curvatures), (1 + root) ** 2 / max(curvatures)
+    # the flattest direction needs a rate of at least low, the steepest one of at most high
+    return (low, high) if low <= high else "none"
 """,
 )
 
@@ -185,57 +194,4 @@ def verdict(curvatures, lr, momentum):
 )
 
 
-def _variance(lr: float, curvature: float, momentum: float) -> float:
-    limit = 2 * (1 + momentum)
-    return lr * (1 + momentum) / (curvature * (1 - momentum) * (limit - lr * curvature))
-
-
-def _same_noise(lr: float, curvature: float, momentum: float) -> float:
-    wanted = _variance(lr, curvature, 0.0) * curvature * (1 - momentum)
-    return 2 * (1 + momentum) * wanted / (1 + momentum + wanted * curvature)
-
-
-SAME_NOISE = Exercise(
-    id="07-same-noise",
-    title="The rate with momentum that keeps the noise of gradient descent",
-    inputs=((0.1, 1.0, 0.9), (0.5, 2.0, 0.5), (1.0, 1.5, 0.9), (0.2, 4.0, 0.0)),
-    reference=_same_noise,
-    mistakes=(
-        Mistake(
-            lambda lr, curvature, momentum: lr,
-            "With the rate unchanged the variance grows by about 1 / (1 - beta): that was the "
-            "last guess.",
-        ),
-        Mistake(
-            lambda lr, curvature, momentum: lr * (1 - momentum),
-            "Nearly: this is right in the limit of small lr * curvature, where only the "
-            "effective rate counts. The exact answer was asked for: keep the second factor.",
-        ),
-        Mistake(
-            lambda lr, curvature, momentum: lr / (1 - momentum),
-            "The wrong way round: momentum makes the steps longer, so the rate has to become "
-            "smaller.",
-        ),
-        Mistake(
-            lambda lr, curvature, momentum: lr * (1 - momentum) / (1 + momentum),
-            "The factor (1 + beta) stands in the numerator of the variance, but also in its "
-            "denominator, where it nearly cancels: set the two variances equal and solve.",
-        ),
-    ),
-    hints=(
-        "Write equation (6) twice, once with the unknown rate and beta, once with the given rate "
-        "and beta = 0, and set them equal. Noise and batch size cancel.",
-        "With u = rate * curvature and u0 for the given one: u (1 + beta) (2 - u0) = "
-        "u0 (1 - beta) (2 (1 + beta) - u), which is linear in u.",
-    ),
-    solution="""
-def same_noise(lr, curvature, momentum):
-    # u (1 + b) (2 - u0) = u0 (1 - b) (2 (1 + b) - u), with u = rate * curvature
-    u0, b = lr * curvature, momentum
-    u = 2 * u0 * (1 - b) * (1 + b) / ((1 + b) * (2 - u0) + u0 * (1 - b))
-    return u / curvature
-""",
-)
-
-
-EXERCISES = (MEMORY, BEST_SETTING, VERDICT, SAME_NOISE, *FURTHER)
+EXERCISES = (MEMORY, PLATEAU, VERDICT, *FURTHER)
