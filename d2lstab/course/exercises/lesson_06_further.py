@@ -1,4 +1,4 @@
-"""Exercises of lesson 06, the last of the core and the further part: rates and noise scales."""
+"""Exercises of lesson 06's further part: rates and noise scales."""
 
 import math
 
