@@ -11,9 +11,8 @@ from d2lstab.course.exercises.lesson_08_further import FURTHER
 __all__ = ["EXERCISES"]
 
 
-def _ratio(symmetric: Tensor) -> float:
-    values = torch.linalg.eigvalsh(symmetric)
-    return float(values[-1] / values[0])
+def _largest(symmetric: Tensor) -> float:
+    return float(torch.linalg.eigvalsh(symmetric)[-1])
 
 
 def _scaled(hessian: Tensor) -> Tensor:
@@ -21,53 +20,57 @@ def _scaled(hessian: Tensor) -> Tensor:
     return hessian / torch.outer(d, d).sqrt()
 
 
-CONDITION = Exercise(
-    id="08-condition",
-    title="The condition number that is left when each parameter has its own rate",
+RATE_LIMIT = Exercise(
+    id="08-rate-limit",
+    title="How far the rate can be raised when each parameter has its own",
     inputs=(
         (torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64),),
         (torch.tensor([[20.0, 5020.0], [5020.0, 1746828.0]], dtype=torch.float64),),
         (torch.tensor([[0.01, 0.0], [0.0, 30.0]], dtype=torch.float64),),
         (torch.tensor([[4.0, 1.0, 0.5], [1.0, 9.0, 2.0], [0.5, 2.0, 100.0]], dtype=torch.float64),),
     ),
-    reference=lambda hessian: _ratio(_scaled(hessian)),
+    reference=lambda hessian: 2 / _largest(_scaled(hessian)),
     mistakes=(
         Mistake(
-            _ratio,
-            "This is the condition number with one rate for all. Rescale the matrix first: the "
-            "update is multiplied by 1 / H_ii, row by row.",
+            lambda hessian: 2 / _largest(hessian),
+            "This is the limit with one rate for all. The update is divided by H_ii, row by row: "
+            "the eigenvalues of D^-1 H count.",
         ),
         Mistake(
-            lambda hessian: 1.0,
-            "Only a diagonal Hessian is cured completely. Where two parameters pull at each "
-            "other, a rate for each of them cannot undo it.",
+            lambda hessian: 2.0,
+            "This is the limit of a diagonal Hessian, where all parameters have curvature 1 after "
+            "the division. Where they pull at each other, one direction is steeper than that.",
         ),
         Mistake(
-            lambda hessian: _ratio(hessian / torch.outer(hessian.diagonal(), hessian.diagonal())),
+            lambda hessian: (
+                2 / _largest(hessian / torch.outer(hessian.diagonal(), hessian.diagonal()))
+            ),
             "Here each entry is divided by H_ii H_jj. Every row is divided by its H_ii once "
             "only; made symmetric, that is H_ij / sqrt(H_ii H_jj).",
         ),
         Mistake(
-            lambda hessian: _ratio(hessian / hessian.diagonal()[:, None]),
+            lambda hessian: 2 / _largest(hessian / hessian.diagonal()[:, None]),
             "The matrix D^-1 H is right, but not symmetric, and eigvalsh reads one triangle of it "
             "only. Use eigvals, or the symmetric D^-1/2 H D^-1/2, which has the same eigenvalues.",
         ),
         Mistake(
-            lambda hessian: 1 / _ratio(_scaled(hessian)),
-            "Upside down: a condition number is the largest over the smallest eigenvalue.",
+            lambda hessian: 1 / _largest(_scaled(hessian)),
+            "At this rate the steepest direction is done in one update. It still converges up to "
+            "twice as much: |1 - eta lambda| has to stay below 1.",
         ),
     ),
     hints=(
         "The error is multiplied by 1 - eta D^-1 H per update, D being the diagonal of H. So "
         "which matrix's eigenvalues count now?",
-        "D^-1 H has the eigenvalues of the symmetric matrix H_ij / sqrt(H_ii H_jj).",
+        "D^-1 H has the eigenvalues of the symmetric matrix H_ij / sqrt(H_ii H_jj). Descent "
+        "converges up to 2 over the largest.",
     ),
     solution="""
-def condition_left(hessian):
+def largest_rate(hessian):
     d = hessian.diagonal()
     # D^-1 H and D^-1/2 H D^-1/2 have the same eigenvalues; the second is symmetric
     values = torch.linalg.eigvalsh(hessian / torch.outer(d, d).sqrt())
-    return float(values[-1] / values[0])
+    return 2 / float(values[-1])
 """,
 )
 
@@ -120,7 +123,7 @@ def _fuse(square_sum: float, curvature: float, lr: float) -> int:
 FUSE = Exercise(
     id="08-fuse",
     title="When does a quiet direction become unstable under mean RMS?",
-    inputs=((16.0, 4.0, 1.0), (100.0, 3.0, 1.0), (2.0, 8.0, 0.05), (7.5, 0.5, 2.0)),
+    inputs=((16.0, 4.0, 1.0), (100.0, 3.0, 1.0), (2.0, 8.0, 0.0625), (7.5, 0.5, 2.0)),
     reference=_fuse,
     mistakes=(
         Mistake(
@@ -215,4 +218,4 @@ def rare_step(beta1, beta2, t):
 """,
 )
 
-EXERCISES = (CONDITION, NEXT_SIGMA, FUSE, RARE_STEP, *FURTHER)
+EXERCISES = (NEXT_SIGMA, FUSE, RARE_STEP, RATE_LIMIT, *FURTHER)

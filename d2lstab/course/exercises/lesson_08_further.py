@@ -55,88 +55,80 @@ def _last_square(cycle: list[float], beta2: float) -> float:
     return v / (1 - beta2 ** len(cycle))
 
 
-def _drift(cycle: list[float], beta2: float) -> float:
-    v, total = _last_square(cycle, beta2), 0.0
+def _squares(cycle: list[float], beta2: float, v: float) -> list[float]:
+    found = []
     for g in cycle:
         v = beta2 * v + (1 - beta2) * g**2
-        total -= g / math.sqrt(v)
-    return total
-
-
-def _from_zero(cycle: list[float], beta2: float) -> float:
-    v, total = 0.0, 0.0
-    for g in cycle:
-        v = beta2 * v + (1 - beta2) * g**2
-        total -= g / math.sqrt(v)
-    return total
-
-
-def _old_square(cycle: list[float], beta2: float) -> float:
-    v, total = _last_square(cycle, beta2), 0.0
-    for g in cycle:
-        total -= g / math.sqrt(v)
-        v = beta2 * v + (1 - beta2) * g**2
-    return total
+        found.append(v)
+    return found
 
 
 def _amsgrad(cycle: list[float], beta2: float) -> float:
-    v, seen = _last_square(cycle, beta2), []
-    for g in cycle:
-        v = beta2 * v + (1 - beta2) * g**2
-        seen.append(v)
-    return -sum(cycle) / math.sqrt(max(seen))
+    return -sum(cycle) / math.sqrt(max(_squares(cycle, beta2, _last_square(cycle, beta2))))
 
 
-DRIFT = Exercise(
-    id="08-drift",
-    title="Adam's movement per cycle in the long run",
+def _adam(cycle: list[float], beta2: float) -> float:
+    squares = _squares(cycle, beta2, _last_square(cycle, beta2))
+    return -sum(g / math.sqrt(v) for g, v in zip(cycle, squares, strict=True))
+
+
+AMSGRAD_DRIFT = Exercise(
+    id="08-amsgrad-drift",
+    title="AMSGrad's movement per cycle in the long run",
     inputs=(
         ([3.0, -1.0, -1.0], 0.1),
         ([3.0, -1.0, -1.0], 0.999),
         ([10.0] + [-1.0] * 9, 0.9),
         ([-1.0, 2.0], 0.5),
     ),
-    reference=_drift,
+    reference=_amsgrad,
     mistakes=(
         Mistake(
-            lambda cycle, beta2: -_drift(cycle, beta2),
+            lambda cycle, beta2: -_amsgrad(cycle, beta2),
             "The sign: a positive slope moves x to the left.",
         ),
         Mistake(
-            _from_zero,
-            "This is the first cycle, from v = 0. After a long time v begins each cycle where it "
-            "ended the last one: run through many cycles, and sum up the last.",
+            _adam,
+            "This is Adam's movement: each slope is divided by the v of its own time. AMSGrad "
+            "divides all of them by the largest v there has been.",
         ),
         Mistake(
-            _old_square,
-            "Here each slope is divided by the v before it. Adam takes the new slope into v "
-            "first, which is why the large one shrinks itself.",
+            lambda cycle, beta2: -sum(cycle) / math.sqrt(max(_squares(cycle, beta2, 0.0))),
+            "This takes the largest v of the first cycle, from v = 0. After a long time v begins "
+            "each cycle where it ended the last one: run through many cycles.",
         ),
         Mistake(
-            _amsgrad,
-            "This divides by the largest v of the cycle: AMSGrad.",
+            lambda cycle, beta2: -sum(cycle) / max(abs(g) for g in cycle),
+            "This divides by the largest slope. What AMSGrad keeps is the largest v, a moving "
+            "average of squares.",
         ),
         Mistake(
             lambda cycle, beta2: -sum(cycle) / math.sqrt(sum(g * g for g in cycle) / len(cycle)),
-            "This divides all slopes by the same root mean square. Adam's v changes within the "
-            "cycle, and that is what turns the direction around.",
+            "This divides by the root mean square of the whole cycle. v moves around it within "
+            "the cycle, and AMSGrad keeps its largest value.",
+        ),
+        Mistake(
+            lambda cycle, beta2: (
+                -sum(cycle) / max(_squares(cycle, beta2, _last_square(cycle, beta2)))
+            ),
+            "The root is missing: divide by the root of the largest v.",
         ),
     ),
     hints=(
-        "Simulate it: forget about x, and follow v through so many cycles that it repeats.",
-        "A start is forgotten after a few times 1 / (1 - beta2) slopes; 40 times is plenty. Then "
-        "sum -g / sqrt(v) over one more cycle, with v updated first.",
+        "Once the largest v has been seen, every slope is divided by the same number. So the "
+        "movement per cycle is minus the sum of the slopes over it.",
+        "Follow v through so many cycles that it repeats (40 times 1 / (1 - beta2) slopes are "
+        "plenty), and keep the largest.",
     ),
     solution="""
 def long_run_drift(cycle, beta2):
-    v = 0.0
+    v = largest = 0.0
     cycles = math.ceil(40 / (1 - beta2) / len(cycle))
     for _ in range(cycles + 1):  # exp(-40) of the start is left
-        total = 0.0
         for g in cycle:
             v = beta2 * v + (1 - beta2) * g**2
-            total -= g / math.sqrt(v)
-    return total  # of the last cycle
+            largest = max(largest, v)
+    return -sum(cycle) / math.sqrt(largest)
 """,
 )
 
@@ -216,4 +208,4 @@ def reaction(alpha, a, b):
 """,
 )
 
-FURTHER = (EPSILON, DRIFT, REACTION)
+FURTHER = (EPSILON, AMSGRAD_DRIFT, REACTION)
