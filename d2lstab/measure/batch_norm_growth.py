@@ -11,7 +11,7 @@ from d2lstab.elementwise import Activation, activation
 
 __all__ = ["log_gradient_growths"]
 
-_MOST_WEIGHTS = 2**23  # entries of all matrices held at once for the way back: 32 MB
+_MOST_NUMBERS = 2**23  # held at once for the way back, weights and activations: 32 MB
 
 
 def log_gradient_growths(
@@ -61,7 +61,8 @@ def log_gradient_growths(
     layers = positive_integer(depth, "depth", "pass 24, say", minimum=2 * ends + 2)
     function = activation(phi)
     random_generator(generator)
-    at_once = max(1, _MOST_WEIGHTS // (layers * n * n))
+    # A layer keeps its weights and, of the normalization, some five tensors like its input.
+    at_once = max(1, _MOST_NUMBERS // (layers * n * (n + 5 * B)))
     groups = [min(at_once, count - done) for done in range(0, count, at_once)]
     with torch.inference_mode(False), torch.enable_grad():
         grown = [_grown(size, n, B, layers, ends, function, generator) for size in groups]
