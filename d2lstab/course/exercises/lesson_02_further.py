@@ -1,6 +1,5 @@
 """Exercises of lesson 02's further part: a stack of convolutions, and scales by measurement."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -10,60 +9,60 @@ from d2lstab.course.exercise import Exercise, Mistake
 
 __all__ = ["FURTHER"]
 
-# Exercise 5: He et al.'s argument.
+# Exercise 5: He et al.'s argument, turned into a cure.
 
 
-def _shrink(filters: list[int], inputs: float, std: float, half: float = 0.5) -> float:
-    return math.prod(math.sqrt(half * inputs * d) * std for d in filters)
+def _stds(filters: list[int], places: float, kept: float = 0.5, power: float = 0.5) -> list[float]:
+    return [(1 / (kept * places * d)) ** power for d in filters]
 
 
 _VGG = [64, 128, 128, 256, 256, 512, 512, 512, 512]
 
-GRADIENT_SHRINK = Exercise(
-    id="02-gradient-shrink",
-    title="How the gradient changes through a stack of convolutions with ReLU",
+CONV_STDS = Exercise(
+    id="02-conv-stds",
+    title="Weights that keep the gradient through a stack of convolutions with ReLU",
     inputs=(
-        (_VGG, 3, 0.01),
-        ([64], 3, 0.01),
-        ([100, 50], 5, 0.02),
-        ([32, 32, 32], 3, 0.1),
-        ([8], 1, 0.5),
+        (64, _VGG, 3),
+        (3, [64], 3),
+        (10, [100, 50], 5),
+        (32, [32, 64, 16], 3),
+        (1, [8], 1),
     ),
-    reference=lambda filters, kernel, std: _shrink(filters, kernel**2, std),
+    reference=lambda channels, filters, kernel: _stds(filters, kernel**2),
     mistakes=(
         Mistake(
-            lambda filters, kernel, std: _shrink(filters, kernel**2, std) ** 2,
-            "This is the factor of the squared gradient: its size changes by the square root.",
+            lambda channels, filters, kernel: _stds(filters, kernel**2, power=1.0),
+            "These are the variances: take the root.",
         ),
         Mistake(
-            lambda filters, kernel, std: _shrink(filters, kernel**2, std, half=1.0),
-            "The ReLU is missing: it lets half of the squared gradient through.",
+            lambda channels, filters, kernel: _stds(filters, kernel**2, kept=1.0),
+            "The ReLU is missing: it lets half of the squared gradient through, and the weights "
+            "must give it back.",
         ),
         Mistake(
-            lambda filters, kernel, std: _shrink(filters, kernel, std),
+            lambda channels, filters, kernel: _stds(filters, kernel),
             "A filter has kernel times kernel places, so that many of its weights meet each pixel.",
         ),
         Mistake(
-            lambda filters, kernel, std: _shrink(filters, 1, std),
+            lambda channels, filters, kernel: _stds(filters, 1),
             "The filters' size is missing: each pixel is seen by kernel times kernel places of "
             "every filter.",
         ),
         Mistake(
-            lambda filters, kernel, std: 1 / _shrink(filters, kernel**2, std),
-            "Turned around: this is how many times smaller it becomes.",
+            lambda channels, filters, kernel: _stds([channels, *filters[:-1]], kernel**2),
+            "This is the forward condition: it counts the channels that come in. On its way back "
+            "the gradient is a sum over the layer's own filters.",
         ),
     ),
     hints=(
         "How many outputs of a layer does each input reach? These take the place of n in (5).",
-        "Each layer multiplies the squared gradient by kernel^2 * d * std^2 / 2; take the root.",
+        "Each layer multiplies the squared gradient by kernel^2 * d * std^2 / 2. Make that 1; one "
+        "of the arguments does not matter.",
     ),
     solution="""
-def gradient_shrink(filters, kernel, std):
-    # (5) with kernel^2 * d outputs per input, and a half for the ReLU
-    squared = 1.0
-    for d in filters:
-        squared *= 0.5 * kernel**2 * d * std**2
-    return math.sqrt(squared)
+def conv_stds(channels, filters, kernel):
+    # (5) with kernel^2 * d outputs per input, and a half for the ReLU, shall be 1
+    return [math.sqrt(2 / (kernel**2 * d)) for d in filters]
 """,
 )
 
@@ -148,4 +147,4 @@ def unit_scales(weights, x):
 """,
 )
 
-FURTHER = (GRADIENT_SHRINK, UNIT_SCALES)
+FURTHER = (CONV_STDS, UNIT_SCALES)
