@@ -9,6 +9,8 @@ from torch.func import functional_call, vmap
 
 __all__ = ["StackedLoss", "stacked_loss"]
 
+_FEW = 20  # so many losses one by one are as fast, and vmap's cross-entropy imports the compiler
+
 Stack = Mapping[str, Tensor]  # by name, each (members, *shape)
 
 # (parameters, buffers, inputs, targets) -> (one loss a member, buffers after the pass)
@@ -46,8 +48,17 @@ def stacked_loss(base: nn.Module, loss_fn: Callable[[Any, Tensor], Tensor]) -> S
         return value.reshape(())
 
     if _is_chain(base):
-        on_outputs = vmap(scalar, in_dims=(0, None))
-        return lambda p, _, x, y: (on_outputs(_stacked_outputs(base, p, x), y), {})
+        many = vmap(scalar, in_dims=(0, None))
+
+        def chain(
+            parameters: Stack, _: Stack, inputs: Tensor, targets: Tensor
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            outputs = _stacked_outputs(base, parameters, inputs)
+            if len(outputs) > _FEW:
+                return many(outputs, targets), {}
+            return torch.stack([scalar(z, targets) for z in outputs]), {}
+
+        return chain
 
     def one(
         parameters: Stack, buffers: Stack, inputs: Tensor, targets: Tensor

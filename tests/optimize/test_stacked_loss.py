@@ -58,9 +58,10 @@ OTHERS = [
 ]
 
 
+@pytest.mark.parametrize("members", [3, subject._FEW + 1])
 @pytest.mark.parametrize("make", CHAINS + OTHERS)
-def test_losses_and_gradients_are_the_members_own(make):
-    models = [make() for _ in range(3)]
+def test_losses_and_gradients_are_the_members_own(make, members):
+    models = [make() for _ in range(members)]
     parameters = stack(models)
     losses, _ = stacked_loss(deepcopy(models[0]), CE)(parameters, {}, X, Y)
     gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
@@ -83,9 +84,10 @@ def test_others_do_not(make):
     assert not subject._is_chain(make())
 
 
+@pytest.mark.parametrize("members", [2, subject._FEW + 1])
 @pytest.mark.parametrize("make", [network, lambda: network(norm="layer")])
 @pytest.mark.parametrize("bad", [lambda out, y: out, lambda out, y: 1.0])
-def test_a_loss_is_a_scalar(make, bad):
-    models = [make() for _ in range(2)]
+def test_a_loss_is_a_scalar(make, bad, members):
+    models = [make() for _ in range(members)]
     with pytest.raises(ValueError, match="the loss must be a scalar"):
         stacked_loss(deepcopy(models[0]), bad)(stack(models), {}, X, Y)
