@@ -1,7 +1,5 @@
 """Exercises of lesson 05: the Hessian and saddle points."""
 
-import math
-
 from d2lstab.course.exercise import Exercise, Mistake
 from d2lstab.course.exercises.lesson_05_further import FURTHER, TRIAGE
 
@@ -31,7 +29,7 @@ PRODUCT_HESSIAN = Exercise(
     mistakes=(
         Mistake(
             lambda w1, w2, x, y: _symmetric(2 * w2**2 * x**2, 2 * w1 * w2 * x**2, 2 * w1**2 * x**2),
-            "The residual's own curvature is missing off the diagonal: this is 2 J'J, right only "
+            "The residual's own curvature is missing off the diagonal: this is 2 J^T J, right only "
             "where the fit is perfect. Differentiate -2 (y - w1 w2 x) w2 x by w2, both factors.",
         ),
         Mistake(
@@ -89,66 +87,103 @@ BEST_DROP = Exercise(
         ),
     ),
     hints=(
-        "With no gradient the model is v'Hv / 2. Along which unit vector is v'Hv smallest?",
+        "With no gradient the model is v^T H v / 2. Along which unit vector is it smallest?",
         "Along the eigenvector of the smallest eigenvalue: 1/2 * smallest * radius^2, if negative.",
     ),
     solution="""
 def best_drop(eigenvalues, radius):
-    # v'Hv / 2 is smallest along the lowest eigenvector; standing still gives 0
+    # v^T H v / 2 is smallest along the lowest eigenvector; standing still gives 0
     return min(0.0, 0.5 * min(eigenvalues) * radius**2)
 """,
 )
 
 
-def _steps(curvature: float, lr: float, start: float, target: float) -> int:
-    return math.ceil(math.log(target / start) / math.log(1 + lr * abs(curvature)))
+Coordinates = list[float]
 
 
-ESCAPE_STEPS = Exercise(
-    id="05-escape-steps",
-    title="Steps of gradient descent from near a saddle to a given distance",
+def _first_smallest(values: list[float]) -> int:
+    return values.index(min(values))
+
+
+def _along(eigenvalues: Coordinates, start: Coordinates, lr: float, t: int) -> Coordinates:
+    return [c * (1 - lr * e) ** t for e, c in zip(eigenvalues, start, strict=True)]
+
+
+def _quietest(eigenvalues: Coordinates, coordinates: Coordinates, lr: float, steps: int) -> int:
+    sizes = []
+    for t in range(steps + 1):
+        now = _along(eigenvalues, coordinates, lr, t)
+        sizes.append(sum((e * c) ** 2 for e, c in zip(eigenvalues, now, strict=True)))
+    return _first_smallest(sizes)
+
+
+def _closest(eigenvalues: Coordinates, coordinates: Coordinates, lr: float, steps: int) -> int:
+    points = [_along(eigenvalues, coordinates, lr, t) for t in range(steps + 1)]
+    return _first_smallest([sum(c**2 for c in point) for point in points])
+
+
+def _lowest(eigenvalues: Coordinates, coordinates: Coordinates, lr: float, steps: int) -> int:
+    points = [_along(eigenvalues, coordinates, lr, t) for t in range(steps + 1)]
+    return _first_smallest(
+        [sum(e * c**2 for e, c in zip(eigenvalues, point, strict=True)) for point in points]
+    )
+
+
+QUIETEST_STEP = Exercise(
+    id="05-quietest-step",
+    title="The step at which a run past a saddle has its smallest gradient",
     inputs=(
-        (-2.0, 0.01, 1e-2, 0.54),
-        (-2.0, 0.01, 1e-8, 0.54),
-        (-0.47, 0.5, 1e-4, 1.0),
-        (-1.0, 0.9, 1e-3, 0.1),
-        (-0.1, 0.1, 0.2, 0.3),
+        ([-2.0, 2.0], [1e-4, 1.0], 0.01, 400),
+        ([-0.1, 1.0], [1e-3, 1.0], 0.5, 60),
+        ([0.5, 2.0], [1.0, 1.0], 0.1, 20),
+        ([-3.0, 0.5], [1e-2, 1e-3], 1.0, 10),
+        ([-1.0, 0.3, 4.0], [1e-6, 0.1, 2.0], 0.2, 100),
+        ([-0.2, 3.0], [0.1, 1.0], 0.25, 30),
     ),
-    reference=_steps,
+    reference=_quietest,
     mistakes=(
         Mistake(
-            lambda curvature, lr, start, target: math.ceil(
-                math.log(target / start) / (lr * abs(curvature))
-            ),
-            "That is the time of a continuous flow: a step multiplies by 1 + lr |curvature|, "
-            "not by its exponential.",
+            _closest,
+            "This is the step nearest to the saddle. A gradient is a coordinate *times* its "
+            "eigenvalue: the steep directions count for more.",
         ),
         Mistake(
-            lambda curvature, lr, start, target: _steps(curvature, lr, start, target) - 1,
-            "One step too few: before the last step the target is not yet reached. Round up.",
+            _lowest,
+            "This is the step of the lowest loss. Past a saddle the loss falls on, and the "
+            "gradient grows again.",
         ),
         Mistake(
-            lambda curvature, lr, start, target: math.ceil(
-                math.log(target / start) / -math.log(abs(1 - lr * abs(curvature)))
+            lambda eigenvalues, coordinates, lr, steps: _quietest(
+                [abs(e) for e in eigenvalues], coordinates, lr, steps
             ),
-            "A step along a negative curvature multiplies the distance by 1 + lr |curvature|: "
-            "it grows. 1 - lr |curvature| is the factor towards a minimum.",
+            "A step along a negative eigenvalue multiplies the coordinate by 1 + lr |eigenvalue|: "
+            "it grows. Do not take the magnitude.",
         ),
         Mistake(
-            lambda curvature, lr, start, target: max(
-                0, math.ceil(math.log(1 / start) / math.log(1 + lr * abs(curvature)))
+            lambda eigenvalues, coordinates, lr, steps: (
+                _quietest(eigenvalues, coordinates, lr, steps) + 1
             ),
-            "The target is ignored: the distance has to grow by target / start, not by 1 / start.",
+            "One too many: the start itself is step 0.",
+        ),
+        Mistake(
+            lambda eigenvalues, coordinates, lr, steps: _quietest(
+                eigenvalues, coordinates, lr, steps - 1
+            ),
+            "The last step is missing: there are steps + 1 points to look at.",
         ),
     ),
     hints=(
-        "Along an eigenvector of curvature c a step multiplies the distance by 1 - lr * c.",
-        "Solve start * (1 - lr * c)**n = target for n and round up.",
+        "After t steps coordinate i is c_i (1 - lr * e_i)**t, each on its own.",
+        "The squared norm of the gradient is the sum of (e_i c_i)**2: compute it for t = 0 ... "
+        "steps and return the first t at which it is smallest.",
     ),
     solution="""
-def escape_steps(curvature, lr, start, target):
-    # start * (1 - lr * curvature)**n >= target, and curvature is negative
-    return math.ceil(math.log(target / start) / math.log(1 - lr * curvature))
+def quietest_step(eigenvalues, coordinates, lr, steps):
+    def squared_norm(t):
+        pairs = zip(eigenvalues, coordinates)
+        return sum((e * c * (1 - lr * e) ** t) ** 2 for e, c in pairs)
+
+    return min(range(steps + 1), key=squared_norm)  # min takes the first of equals
 """,
 )
 
@@ -210,4 +245,4 @@ def share_down(eigenvalues, relative):
 """,
 )
 
-EXERCISES = (PRODUCT_HESSIAN, BEST_DROP, ESCAPE_STEPS, SHARE_DOWN, TRIAGE, *FURTHER)
+EXERCISES = (PRODUCT_HESSIAN, BEST_DROP, QUIETEST_STEP, SHARE_DOWN, TRIAGE, *FURTHER)

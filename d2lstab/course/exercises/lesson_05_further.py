@@ -91,39 +91,61 @@ def triage(loss, gradient_norm, eigenvalues):
 """,
 )
 
-RANK_BOUND = Exercise(
-    id="05-rank-bound",
+
+def _rank(loss: str, samples: int, outputs: int, parameters: int) -> int:
+    each = outputs - 1 if loss == "cross-entropy" else outputs
+    return min(parameters, samples * each)
+
+
+RANK_BOUNDS = Exercise(
+    id="05-rank-bounds",
     title="How many eigenvalues of the Gauss-Newton matrix can be other than zero",
-    inputs=((10, 10, 226), (60, 10, 226), (5, 2, 1000), (1, 3, 7), (100, 2, 50)),
-    reference=lambda samples, classes, parameters: min(parameters, samples * (classes - 1)),
+    inputs=(
+        ("cross-entropy", 10, 10, 226),
+        ("squared", 10, 10, 226),
+        ("cross-entropy", 60, 10, 226),
+        ("squared", 5, 1, 1000),
+        ("cross-entropy", 1, 3, 7),
+        ("squared", 100, 2, 50),
+    ),
+    reference=_rank,
     mistakes=(
         Mistake(
-            lambda samples, classes, parameters: min(parameters, samples * classes),
-            "A softmax does not notice if the same number is added to all logits: each sample "
-            "has classes - 1 directions that matter.",
+            lambda loss, samples, outputs, parameters: min(parameters, samples * outputs),
+            "A softmax does not notice if the same number is added to all logits: with "
+            "cross-entropy each sample has outputs - 1 directions that matter.",
         ),
         Mistake(
-            lambda samples, classes, parameters: samples * (classes - 1),
+            lambda loss, samples, outputs, parameters: min(parameters, samples * (outputs - 1)),
+            "The squared loss notices every output, also a common shift: its matrix in the middle "
+            "is 2 I, and that has full rank.",
+        ),
+        Mistake(
+            lambda loss, samples, outputs, parameters: _rank(loss, samples, outputs, 10**9),
             "A matrix cannot have a rank above its size: the parameters bound it too.",
         ),
         Mistake(
-            lambda samples, classes, parameters: min(parameters, (samples - 1) * (classes - 1)),
+            lambda loss, samples, outputs, parameters: _rank(
+                loss, samples - 1, outputs, parameters
+            ),
             "No sample is lost: the loss is not centered over the samples.",
         ),
         Mistake(
-            lambda samples, classes, parameters: min(parameters, samples),
-            "Each sample contributes more than one direction: as many as its logits can differ.",
+            lambda loss, samples, outputs, parameters: min(parameters, samples),
+            "Each sample contributes more than one direction: as many as its outputs can differ.",
         ),
     ),
     hints=(
-        "Each sample adds J' (diag(p) - p p') J. What is the rank of the matrix in the middle?",
-        "It is classes - 1, because it sends the vector of ones to zero. Ranks add up at most.",
+        "Each sample adds J^T A J. What is the rank of the matrix A in the middle?",
+        "It is outputs - 1 for cross-entropy, because it sends the vector of ones to zero, and "
+        "outputs for 2 I. Ranks add up at most.",
     ),
     solution="""
-def rank_bound(samples, classes, parameters):
-    # diag(p) - p p' has rank classes - 1; a sum's rank is at most the sum of the ranks
-    return min(parameters, samples * (classes - 1))
+def rank_bound(loss, samples, outputs, parameters):
+    # diag(p) - p p^T has rank outputs - 1, 2 I has rank outputs; the ranks of a sum add at most
+    each = outputs - 1 if loss == "cross-entropy" else outputs
+    return min(parameters, samples * each)
 """,
 )
 
-FURTHER = (RANK_BOUND,)
+FURTHER = (RANK_BOUNDS,)
