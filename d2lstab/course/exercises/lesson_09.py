@@ -8,7 +8,7 @@ __all__ = ["EXERCISES"]
 
 NOISE_BALL = Exercise(
     id="09-noise-ball",
-    title="The factor of the rate that shrinks the noise around the minimum by k",
+    title="The rate that divides the distance of the noise around the minimum by k",
     inputs=((2.0,), (10.0,), (1.0,), (3.0,)),
     reference=lambda k: 1 / k**2,
     mistakes=(
@@ -23,8 +23,13 @@ NOISE_BALL = Exercise(
             "rate goes like the square of the distance.",
         ),
         Mistake(
+            lambda k: 1 / k**4,
+            "Squared twice: the variance is proportional to the rate itself.",
+        ),
+        Mistake(
             lambda k: k**2,
-            "Turned over: the rate has to fall, so the factor is below one.",
+            "By this number the rate is to be divided. Asked is the number by which it is "
+            "multiplied.",
         ),
     ),
     hints=(
@@ -37,39 +42,66 @@ def rate_factor(k):
 """,
 )
 
-PROMISE = Exercise(
-    id="09-promise",
-    title="What Adam's first step promises",
-    inputs=(([3.0, -4.0], 0.1), ([1e-6, 0.0, -2e-6], 0.01), ([-1.0], 1.0)),
-    reference=lambda g, lr: lr * math.fsum(abs(x) for x in g),
+
+def _first_step(g: list[float], curvatures: list[float], lr: float) -> float:
+    return math.fsum(
+        lr**2 * c / 2 - lr * abs(x) for x, c in zip(g, curvatures, strict=True) if x != 0
+    )
+
+
+FIRST_STEP = Exercise(
+    id="09-first-step",
+    title="What Adam's first step makes of a parabola",
+    inputs=(
+        ([3.0, -4.0], [0.0, 0.0], 0.1),
+        ([3.0, -4.0], [10.0, 200.0], 0.1),
+        ([1e-6, 0.0, -2e-6], [1.0, 50.0, 2.0], 0.01),
+        ([-1.0], [4.0], 1.0),
+    ),
+    reference=_first_step,
     mistakes=(
         Mistake(
-            lambda g, lr: lr * math.fsum(x * x for x in g),
-            "This is gradient descent's promise, whose step is rate times gradient. Adam's first "
-            "step has the size of the rate in every weight.",
+            lambda g, curvatures, lr: -lr * math.fsum(abs(x) for x in g),
+            "This is what a plane would give. The parabola adds half its curvature times the "
+            "square of the move, in each weight.",
         ),
         Mistake(
-            lambda g, lr: lr * math.sqrt(math.fsum(x * x for x in g)),
-            "This is the promise of a step of length lr in all. Adam's step has length lr in "
-            "*each* weight.",
+            lambda g, curvatures, lr: -_first_step(g, curvatures, lr),
+            "The sign: asked is the loss afterwards minus the loss before; it is negative where it "
+            "falls.",
         ),
         Mistake(
-            lambda g, lr: lr * math.fsum(g),
-            "Each weight moves against the sign of its own gradient, so every term counts with "
-            "its absolute value.",
+            lambda g, curvatures, lr: math.fsum(
+                lr**2 * c - lr * abs(x) for x, c in zip(g, curvatures, strict=True) if x != 0
+            ),
+            "The half is missing: along a parabola the loss changes by slope times move plus half "
+            "the curvature times the move squared.",
         ),
         Mistake(
-            lambda g, lr: lr * len(g),
-            "This is how far all weights move together; the loss falls by the slope times that.",
+            lambda g, curvatures, lr: math.fsum(
+                lr**2 * c / 2 - lr * abs(x) for x, c in zip(g, curvatures, strict=True)
+            ),
+            "A weight whose gradient is 0 does not move, however curved the loss is in it.",
+        ),
+        Mistake(
+            lambda g, curvatures, lr: math.fsum(
+                (lr * x) ** 2 * c / 2 - lr * x * x for x, c in zip(g, curvatures, strict=True)
+            ),
+            "This is gradient descent, whose step is rate times gradient. Adam's first step has "
+            "the size of the rate in every weight.",
         ),
     ),
     hints=(
-        "Adam's first step is -lr * sign(g) (for a small epsilon).",
-        "On a plane the loss changes by the sum of slope times move over all weights.",
+        "Adam's first step moves each weight by -lr times the sign of its gradient.",
+        "Along a parabola a move u changes the loss by g u + c u^2 / 2. Sum up over the weights.",
     ),
     solution="""
-def promised_decrease(g, lr):
-    return lr * sum(abs(x) for x in g)
+def first_change(g, curvatures, lr):
+    total = 0.0
+    for slope, c in zip(g, curvatures):
+        if slope != 0:  # a gradient of 0 moves nothing
+            total += -lr * abs(slope) + c * lr**2 / 2
+    return total
 """,
     tolerance=1e-9,
 )
@@ -94,6 +126,13 @@ WARMUP_THEN_ROOT = Exercise(
                 peak * (step + 1) / warmup if step < warmup else peak / math.sqrt(step + 1)
             ),
             "There is a jump where the line ends: scale the root so that it starts at the peak.",
+        ),
+        Mistake(
+            lambda step, peak, warmup: (
+                peak * (step + 1) / warmup if step < warmup else peak / math.sqrt(step - warmup + 2)
+            ),
+            "No jump, but the root counts its steps from the peak. It is to fall like "
+            "1 / sqrt(step + 1), all steps counted.",
         ),
         Mistake(
             lambda step, peak, warmup: (
@@ -194,4 +233,4 @@ def steps_to_share(gamma, share):
 """,
 )
 
-EXERCISES = (NOISE_BALL, PROMISE, WARMUP_THEN_ROOT, FIRST_RECTIFIED, DECAY_STEPS)
+EXERCISES = (NOISE_BALL, FIRST_STEP, WARMUP_THEN_ROOT, FIRST_RECTIFIED, DECAY_STEPS)
