@@ -81,7 +81,7 @@ STANDARDIZE = Exercise(
         "torch.where(std == 0, 1.0, std) is a divisor that leaves constant features alone.",
     ),
     solution="""
-def standardized(train, test):
+def standardized_sets(train, test):
     mean, std = train.mean(dim=0), train.std(dim=0, unbiased=False)
     divisor = torch.where(std == 0, torch.ones_like(std), std)  # constant: only centered
     return [(train - mean) / divisor, (test - mean) / divisor]
@@ -156,7 +156,7 @@ def batch_norm_backward(x, gamma, upstream):
 """,
 )
 
-# Exercise 3: the running statistics, in torch's convention.
+# Further, exercise 5: the running statistics, in torch's convention.
 
 
 def _running(

@@ -1,4 +1,4 @@
-"""Further exercises of lesson 11: folding, the effective rate, and depth."""
+"""More exercises of lesson 11: folding, the effective rate, and depth."""
 
 import math
 
@@ -14,7 +14,7 @@ def _vector(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-# Exercise 4: fold a batch normalization into the layer before it.
+# Exercise 6: fold a batch normalization into the layer before it.
 
 Folded = list[Tensor]
 
@@ -97,7 +97,7 @@ def fold(W, b, gamma, beta, mean, var, eps):
 """,
 )
 
-# Exercise 5: how weights grow under a normalization, and what that does to the rate.
+# Exercise 4: how weights grow under a normalization, and what that does to the rate.
 
 
 def _effective(
@@ -145,7 +145,7 @@ def effective_rate(norm2, lr, g2):
 """,
 )
 
-# Exercise 6: the depth at which gradients have grown too far.
+# Exercise 3: the depth at which gradients have grown too far.
 
 _GROWTH = math.log(math.pi / (math.pi - 1))
 
