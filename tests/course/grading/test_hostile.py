@@ -288,7 +288,6 @@ def test_the_functions_are_judged_whatever_stands_beside_them(rows, name):
     ("name", "text"),
     [
         ("stubborn", "timed out after 10 s in code cell 3"),
-        ("fork_bomb", ""),
         ("flood", "too much output: more than 4 MB"),
         ("many_lines", "too much output"),
         ("vanishes", "kernel died (exit status 0) in code cell 3"),
@@ -298,9 +297,19 @@ def test_the_functions_are_judged_whatever_stands_beside_them(rows, name):
 def test_what_was_reached_before_the_end_counts(rows, name, text):
     row = rows[name]
     assert text in row["problem"]
-    assert row["problem"]
     assert [row[id] for id in IDS] == ["right", "not run", "not run"]
     assert row["points"] == "1"
+
+
+def test_a_fork_bomb_is_interrupted_or_ends_its_own_run(rows):
+    row = rows["fork_bomb"]
+    assert row[STD] == "right"
+    if row["problem"]:  # its processes left nothing for what comes after the interrupted cell
+        assert "in code cell" in row["problem"]
+        assert {row[CONTRACTION], row[LSE]} <= {"right", "not run"}
+    else:
+        assert row["cells that raised"].startswith("3 TookTooLong")
+        assert row["points"] == "3"
 
 
 @pytest.mark.parametrize(
