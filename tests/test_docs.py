@@ -1,5 +1,6 @@
 """What the documentation shows runs as it stands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -39,3 +40,16 @@ def test_the_glossary_is_in_alphabetical_order_and_each_row_is_whole():
         assert sentence
         assert re.search(r"[一-鿿]|softmax|Adam", chinese), english
         assert re.fullmatch(r"\[\d\d\]\(\.\./notebooks/\d\d_\w+\.ipynb\)", link), english
+
+
+def test_each_term_of_the_glossary_stands_in_the_lesson_it_names():
+    missing = []
+    for row in (DOCS / "glossary.md").read_text(encoding="utf-8").splitlines():
+        found = re.match(r"\| (.+?) \| .* \| \[\d\d\]\((.+?)\) \|$", row)
+        if found:
+            cells = json.loads((DOCS / found[2]).read_text(encoding="utf-8"))["cells"]
+            text = " ".join("".join(cell["source"]) for cell in cells).casefold()
+            terms = re.sub(r"\(.*?\)", "", found[1]).split(",")
+            if not any(term.strip().casefold() in text for term in terms):
+                missing.append((found[1], found[2]))
+    assert missing == []
