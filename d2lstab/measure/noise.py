@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
 from d2lstab.arguments import positive_integer
 
@@ -52,7 +52,7 @@ def gradient_noise(
     Raises:
         ValueError: batch normalization in train mode or without running statistics, active
             dropout, data that are empty or of unequal length, no trainable parameter, a
-            loss that is not a scalar.
+            loss that is not a scalar or does not depend on the parameters.
         TypeError: an argument of the wrong kind.
 
     Source: McCandlish et al. (2018), the simple noise scale.
@@ -109,10 +109,23 @@ def _per_sample(
             )
         return value
 
-    gradient = vmap(grad(loss), in_dims=(None, 0, 0))
+    losses = vmap(loss, in_dims=(0, 0, 0))
 
     def rows(x: Tensor, y: Tensor) -> list[Tensor]:
-        return [g.reshape(len(x), -1) for g in gradient(parameters, x, y).values()]
+        # Each sample has parameters of its own (views of the same numbers), so the gradient of
+        # the sum has a row a sample; torch.func.grad would import torch's compiler.
+        with torch.inference_mode(False), torch.enable_grad():
+            own = {n: p.expand(len(x), *p.shape).requires_grad_() for n, p in parameters.items()}
+            total = losses(own, x, y).sum()
+            if not total.requires_grad:
+                raise ValueError(
+                    "the loss must depend on the model's parameters, got one that does not: "
+                    "compute it with torch operations, without detach() and no_grad()"
+                )
+            found = torch.autograd.grad(
+                total, list(own.values()), allow_unused=True, materialize_grads=True
+            )
+        return [g.reshape(len(x), -1) for g in found]
 
     return rows
 

@@ -27,6 +27,23 @@ def test_materialize_gives_lazy_layers_their_shapes_without_moving_statistics():
     assert all(m.training and m.seen == 1 for m in model.modules())
 
 
+@needs_d2l
+def test_materialize_lays_convolutions_out_without_changing_a_number():
+    d2l = integration.load()
+    images = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(1)
+        made = integration.materialize(d2l.LeNet(), images[:1], d2l.init_cnn)
+        torch.random.default_generator.manual_seed(1)
+        plain = d2l.LeNet()
+        plain(images[:1])
+        plain.apply(d2l.init_cnn)
+    assert made.net[3].weight.is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(made.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    torch.testing.assert_close(made(images), plain(images))
+
+
 def test_materialize_restores_the_modes_when_the_model_raises():
     model = torch.nn.Linear(3, 1)
     with pytest.raises(RuntimeError):

@@ -199,3 +199,17 @@ def test_bad_arguments(changes, error, sentence):
 def test_inactive_dropout_is_fine():
     model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.0))
     assert gradient_noise(model, F.cross_entropy, X + 1, Y).trace >= 0
+
+
+def test_a_loss_without_the_parameters_is_told():
+    x, y = data()
+    with pytest.raises(ValueError, match="the loss must depend on the model's parameters"):
+        gradient_noise(mlp(), lambda outputs, targets: outputs.detach().sum(), x, y)
+
+
+def test_the_caller_may_compute_without_gradients():
+    model, (x, y) = mlp(), data()
+    usual = gradient_noise(model, F.cross_entropy, x, y)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert gradient_noise(model, F.cross_entropy, x, y).trace == usual.trace
