@@ -1,11 +1,12 @@
 import base64
+import io
 import struct
 
 import matplotlib as mpl
 import pytest
 
 from d2lstab.plots import style
-from d2lstab.plots.style import COLORS, figure, render, show
+from d2lstab.plots.style import COLORS, STYLE, figure, render, show
 
 
 def test_apply_sets_the_style_and_figures_have_it_without():
@@ -46,6 +47,25 @@ def test_a_rendered_figure_has_its_size_and_is_the_same_each_time():
     assert struct.unpack(">II", png[16:24]) == (720, 288)
     assert png == rendered()
     assert b"Matplotlib" not in png
+
+
+def two_panels():
+    fig, (left, right) = figure(1, 2)
+    left.semilogy([1, 1e9], label="a")
+    left.legend()
+    right.set_title("a title that is wide enough to move the axes")
+    return fig
+
+
+def test_rendering_writes_what_savefig_writes_and_leaves_the_figure_as_it_was():
+    fig, twin, buffer = two_panels(), two_panels(), io.BytesIO()
+    canvas = fig.canvas
+    png = render(fig)
+    assert fig.canvas is canvas
+    assert fig.dpi == 100
+    with mpl.rc_context(STYLE):
+        twin.savefig(buffer, format="png", dpi=144, metadata={"Software": None})
+    assert png == buffer.getvalue()
 
 
 @pytest.mark.parametrize(("rows", "cols", "shape"), [(1, 2, (2,)), (2, 1, (2,)), (2, 2, (2, 2))])
