@@ -37,6 +37,7 @@ FOREIGN = {
     "d2l": {"integrations"},
     "torchvision": {"integrations"},
     "sklearn": {"specimens/data.py"},
+    "threadpoolctl": {"course/session.py"},
 }
 RANDOM = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
 FORBIDDEN_CALLS = {

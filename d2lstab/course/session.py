@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from d2lstab.arguments import natural_number, positive_integer
 
@@ -38,8 +39,8 @@ def start(seed: int) -> Callable[[str], torch.Generator]:
     """Begin a notebook and return `generator(name)`, the source of all its randomness.
 
     This is the only function of the package that sets global state: the number of
-    threads (environment variable ``D2LSTAB_THREADS``, 1 unless told) and the style
-    of the figures.
+    threads of torch and of the linear algebra under numpy and scipy (environment
+    variable ``D2LSTAB_THREADS``, 1 unless told) and the style of the figures.
 
     Args:
         seed: an integer of at least 0, the notebook's own.
@@ -64,7 +65,12 @@ def start(seed: int) -> Callable[[str], torch.Generator]:
     advice = "set the environment variable to the number of CPU threads, or unset it"
     if not threads.isdigit():
         raise ValueError(f"D2LSTAB_THREADS must be a positive integer, got {threads!r}: {advice}")
-    torch.set_num_threads(positive_integer(int(threads), "D2LSTAB_THREADS", advice))
+    count = positive_integer(int(threads), "D2LSTAB_THREADS", advice)
+    torch.set_num_threads(count)
+    # numpy's threads wait for each other even on small vectors: on two busy cores, 100 times
+    # what the sum itself takes
+    threadpool_limits(count, user_api="blas")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", threads)  # scipy's is loaded when it is needed
     style.apply()
     _session["seed"] = seed
 

@@ -68,7 +68,8 @@ def magnitudes(sizes: Tensor, levels: Sequence[float], limits: tuple[float, floa
     zeros = _count(array == 0) if small else 0
     wide = array.astype(np.float64, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite mean square is data
-        second_moment = float(np.dot(wide, wide)) / count
+        # not np.dot: it starts the threads of BLAS, whatever the number of torch's
+        second_moment = float(np.add.reduce(np.square(wide))) / count
     return Magnitudes(
         second_moment,
         _quantiles(array, levels),

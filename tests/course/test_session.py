@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import ThreadpoolController
 
 from d2lstab.course import seeded, start
 from d2lstab.course.session import derived_seed
@@ -80,9 +81,12 @@ def test_a_bad_name_is_refused(name):
 
 def test_the_number_of_threads_follows_the_environment(monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setenv("D2LSTAB_THREADS", "2")
-    start(1)
-    assert torch.get_num_threads() == 2
+    blas = ThreadpoolController().select(user_api="blas")
+    for count in (2, 1):
+        monkeypatch.setenv("D2LSTAB_THREADS", str(count))
+        start(1)
+        assert torch.get_num_threads() == count
+        assert {library["num_threads"] for library in blas.info()} == {count}
     for bad in ("0", "many", "-1", ""):
         monkeypatch.setenv("D2LSTAB_THREADS", bad)
         with pytest.raises(ValueError, match="D2LSTAB_THREADS must be"):
