@@ -1,6 +1,6 @@
 """Walks over a loss surface of two parameters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def draw_paths(
     ylabel: str,
     span: tuple[tuple[float, float], tuple[float, float]],
     minima: Any = (),
-    levels: int = 9,
+    levels: int | Sequence[float] = 9,
 ) -> None:
     """Draw the contours of a surface, and walks over it, each in its color and named.
 
@@ -37,7 +37,8 @@ def draw_paths(
         xlabel, ylabel: the two parameters.
         span: ((left, right), (bottom, top)) of the picture.
         minima: points (k, 2) that get a star.
-        levels: how many contours, at equal steps of the root of the height over the lowest.
+        levels: how many contours, at equal steps of the root of the height over the lowest
+            (a round bowl's are evenly spaced then), or their heights.
 
     A cross marks where a path starts. A point that is NaN or infinite is left out; what
     lies outside of `span` is cut off.
@@ -60,8 +61,7 @@ def draw_paths(
         )
     low, high = float(z.min()), float(z.max())
     if low < high:
-        steps = low + (high - low) * np.linspace(0, 1, levels + 2)[1:-1] ** 2
-        ax.contour(x, y, z, steps, colors="0.75", linewidths=0.9)
+        ax.contour(x, y, z, _heights(levels, low, high), colors="0.75", linewidths=0.9)
     for i, (name, points) in enumerate(walks.items()):
         color = COLORS[i % len(COLORS)]
         dots = {"marker": MARKERS[i % len(MARKERS)], "markersize": 3} if len(points) <= 40 else {}
@@ -77,6 +77,12 @@ def draw_paths(
     ax.set_ylabel(ylabel)
     if any(walks):
         ax.legend(loc="best")
+
+
+def _heights(levels: int | Sequence[float], low: float, high: float) -> np.ndarray:
+    if isinstance(levels, Sequence):
+        return np.asarray(levels, dtype=float)
+    return low + (high - low) * np.linspace(0, 1, levels + 2)[1:-1] ** 2
 
 
 def _walk(name: str, points: Any) -> np.ndarray:

@@ -39,6 +39,12 @@ def test_contours_stand_at_equal_steps_of_the_root():
     assert ax.get_legend() is None
 
 
+def test_contours_stand_at_the_heights_that_are_asked_for():
+    _, ax = figure()
+    draw_paths(ax, bowl, {}, span=SPAN, levels=[0.5, 1.0, 3.0], **NAMES)
+    assert list(ax.collections[0].levels) == [0.5, 1.0, 3.0]
+
+
 def test_nonfinite_points_and_flat_surfaces_do_no_harm():
     _, ax = figure()
     path = [[0.0, 0.0], [np.inf, 1.0], [np.nan, np.nan]]

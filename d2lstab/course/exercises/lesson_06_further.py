@@ -79,7 +79,7 @@ def _useful(noise_scale: float, share: float) -> int:
 USEFUL_BATCH = Exercise(
     id="06-useful-batch",
     title="The smallest batch that makes a wanted share of the full batch's progress",
-    inputs=((48.0, 0.5), (48.0, 0.8), (50.3, 0.9), (1800.0, 0.25), (7.7, 0.6)),
+    inputs=((48.0, 0.5), (48.1, 0.8), (50.3, 0.9), (1800.0, 0.25), (7.7, 0.6)),
     reference=_useful,
     mistakes=(
         Mistake(
