@@ -132,6 +132,9 @@ BREAKS = {
     "no setup": ("setup", lambda n: n["cells"][2].update(source="import math")),
     "late import": ("setup", lambda n: stray(n, code("import numpy"))),
     "late from": ("setup", lambda n: stray(n, code("from scipy import stats"))),
+    "bound anew": ("alone", lambda n: stray(n, code("a = 1"), code("f(a)"), code("a = 2"))),
+    "inside": ("alone", lambda n: stray(n, code("a = 1"), code("g = lambda: a"), code("a = 2"))),
+    "changed": ("alone", lambda n: stray(n, code("a = 1"), code("a += 1"))),
     "spoiled guess": ("guesses", lambda n: n["cells"][5]["metadata"].clear()),
     "folded for nothing": ("guesses", lambda n: stray(n, code("f()", folded=True))),
     "last guess": ("guesses", lambda n: stray(n, code('guess("02-z", ...)'))),
@@ -182,6 +185,13 @@ def test_00_is_no_lesson(tmp_path):
     path.touch()
     notebook = lesson()
     notebook["cells"] = numbered([markdown("# 00 Start\n\n10 minutes"), code("start(0)")])
+    assert problems(notebook, path) == []
+
+
+def test_cells_that_give_the_same_when_run_again_break_no_rule(path):
+    notebook = lesson()
+    stray(notebook, code("a = {}"), code("a |= {1: 2}"), code("b = 3\nf(b)"), code("b = 4"))
+    stray(notebook, code("for k in range(3): f(k)"), code("for k in range(4): f(k)"))
     assert problems(notebook, path) == []
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cells_alone import alone
 from lesson_rules import CARD, comparisons, exercises, interactive, parts, recall
 from notebook_text import Notebook, called, cells, headings, text, walked, words
 
@@ -200,7 +201,8 @@ def head(notebook: Notebook, path: Path) -> Iterator[str]:
 
 
 EVERY: tuple[Rule, ...] = (
-    executed, outputs, alternative_text, metadata, sources, setup, guesses, prose, links, head,
+    executed, outputs, alternative_text, metadata, sources, setup, alone, guesses, prose, links,
+    head,
 )  # fmt: skip
 LESSON: tuple[Rule, ...] = (comparisons, interactive, exercises, parts, recall)
 

@@ -52,6 +52,11 @@ LAYER_RATES = Exercise(
             "These are ratios of squared norms: take the root.",
         ),
         Mistake(
+            lambda weights, gradients, step: [step / float(g.norm()) for g in gradients],
+            "With these rates every layer moves by the same length. The share is one of the "
+            "layer's own size: multiply by the norm of its weights.",
+        ),
+        Mistake(
             lambda weights, gradients, step: (
                 [step * _joint(weights) / _joint(gradients)] * len(weights)
             ),

@@ -49,6 +49,7 @@ TRIAGE = Exercise(
         (2.3, math.inf, [1.0, 1.0]),
         (0.0, 0.0, [0.0, 0.0]),
         (0.5, math.nan, [1.0, 2.0]),
+        (math.inf, 0.0, [1.0]),
     ),
     reference=_triage,
     mistakes=(
