@@ -5,6 +5,7 @@ nothing imports upward; heavy packages wait in the rooms that need them.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -40,6 +41,9 @@ FOREIGN = {
     "threadpoolctl": {"course/session.py"},
 }
 RANDOM = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
+RANDOM |= {"rand_like", "randn_like", "randint_like", "dropout"}
+# Methods of a tensor and functions of `torch.nn.init` that fill it with random numbers.
+FILLING = re.compile(r"(\w*(normal|uniform)|bernoulli|exponential|cauchy|geometric|orthogonal)_")
 FORBIDDEN_CALLS = {
     "torch.manual_seed": "seeds the global RNG",
     "torch.seed": "seeds the global RNG",
@@ -55,7 +59,8 @@ FORBIDDEN_CALLS = {
     "torch.set_default_device": "changes the global device",
 }
 # `seeded` lends other people's code seeded global generators, and restores them.
-LENT = {"torch.random.default_generator.manual_seed", "np.random.seed", "random.seed"}
+LENT = {"torch.random.default_generator.manual_seed", "numpy.random.seed", "np.random.seed"}
+LENT |= {"random.seed"}
 
 
 def room_of(path):
@@ -124,8 +129,20 @@ def import_violations(path, node):
     return found
 
 
-def call_violations(path, node, results):
-    name = dotted(node.func)
+def full_names(tree):
+    """What a file calls a module or function -> its full name: np -> numpy."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    return found
+
+
+def call_violations(path, node, results, full):
+    first, dot, rest = dotted(node.func).partition(".")
+    name = full.get(first, first) + dot + rest
     last = name.rpartition(".")[2] or getattr(node.func, "attr", "")
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     if name in FORBIDDEN_CALLS and not (path == "course/session.py" and name in LENT):
@@ -137,9 +154,18 @@ def call_violations(path, node, results):
         yield "calls backward(create_graph=True): use torch.autograd.grad"
     if last.startswith("set_num_") and room_of(path) != "course":
         yield "sets the number of threads outside course"
-    if name.partition(".")[0] == "torch" and last in RANDOM and "generator" not in keywords:
+    top = name.partition(".")[0]
+    if top == "torch" and last in RANDOM and "generator" not in keywords:
         yield f"calls {name} without a generator"
-    if room_of(path) == "plots" and name.partition(".")[0] in results:
+    if (
+        FILLING.fullmatch(last)
+        and "generator" not in keywords
+        and not any(isinstance(value, ast.Name) for key, value in keywords.items() if key is None)
+    ):  # f(**options) may hand one over
+        yield f"calls {last} without a generator"
+    if name.startswith(("numpy.random.", "random.")) and room_of(path) != "course":
+        yield f"calls {name}: take a torch.Generator"
+    if room_of(path) == "plots" and first in results:
         yield f"calls {name}: predictions and results arrive as arguments"
 
 
@@ -154,7 +180,7 @@ def violations(path, source):
         and node.module.split(".")[1] in BELOW_PLOTS
         for alias in node.names
     }
-    found = []
+    found, full = [], full_names(tree)
     for node in ast.walk(tree):
         found += (
             [(node.lineno, v) for v in import_violations(path, node)]
@@ -162,7 +188,7 @@ def violations(path, source):
             else []
         )
         if isinstance(node, ast.Call):
-            found += [(node.lineno, v) for v in call_violations(path, node, results)]
+            found += [(node.lineno, v) for v in call_violations(path, node, results, full)]
         if isinstance(node, ast.ImportFrom) and node.module in ("torch", "torch.random", "random"):
             found += [
                 (node.lineno, f"imports {alias.name} from {node.module}: name it in full")
@@ -178,14 +204,15 @@ def relative(file):
 
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_every_file_keeps_the_rules(file):
-    assert violations(relative(file), file.read_text(encoding="utf-8")) == []
+    found = violations(relative(file), file.read_text(encoding="utf-8"))
+    assert not found, "\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_every_file_belongs_to_a_room_and_fits_in_the_head(file):
     assert room_of(relative(file)) in {*MAY_IMPORT, "__init__"}
     lines = file.read_text(encoding="utf-8").count("\n")
-    assert lines <= 250
+    assert lines <= 250, f"{relative(file)} has {lines} lines, more than 250: split it by concept"
 
 
 BROKEN = [
@@ -237,6 +264,16 @@ BROKEN = [
     ("measure/x.py", "torch.set_num_threads(1)"),
     ("measure/x.py", "torch.randn(3)"),
     ("measure/x.py", "from torch import randn"),
+    ("specimens/x.py", "from torch import random as r\nr.manual_seed(0)"),
+    ("specimens/x.py", "import numpy.random as nr\nnr.seed(0)"),
+    ("specimens/x.py", "import numpy.random as nr\nnr.rand(3)"),
+    ("measure/x.py", "import numpy as np\nnp.random.default_rng()"),
+    ("measure/x.py", "import random as chance\nchance.random()"),
+    ("measure/x.py", "from random import random\nrandom()"),
+    ("measure/x.py", "torch.rand_like(x)"),
+    ("measure/x.py", "torch.dropout(x, 0.5, True)"),
+    ("measure/x.py", "x.uniform_()"),
+    ("specimens/x.py", "from torch import nn\nnn.init.normal_(w)"),
 ]
 
 
@@ -258,6 +295,8 @@ KEPT = [
     ("integrations/x.py", "import d2l.torch\nfrom d2lstab.course.session import start"),
     ("measure/x.py", "generator.manual_seed(0)\ntorch.Generator().manual_seed(1)"),
     ("measure/x.py", "torch.randn(3, generator=generator)"),
+    ("measure/x.py", "x.uniform_(-1, 1, generator=generator)"),
+    ("specimens/x.py", "from torch import nn\nnn.init.normal_(w, generator=g)\nnn.init.zeros_(b)"),
 ]
 
 

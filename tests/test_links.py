@@ -22,8 +22,9 @@ def test_the_stored_links_are_those_of_the_setting():
 def test_every_notebook_stands_in_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for notebook in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"):
-        assert f"](notebooks/{notebook.name})" in readme
-        assert f"labpath=notebooks%2F{notebook.name})" in readme
+        row = f"README.md has no row: add | {notebook.name[:2]} | title | question | |, make links"
+        assert (f"](notebooks/{notebook.name})" in readme) is True, row
+        assert (f"labpath=notebooks%2F{notebook.name})" in readme) is True, row
 
 
 @pytest.mark.parametrize(

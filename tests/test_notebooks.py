@@ -18,7 +18,8 @@ def test_every_notebook_is_one_of_the_syllabus():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook(path):
-    assert problems(json.loads(path.read_text(encoding="utf-8")), path) == []
+    found = problems(json.loads(path.read_text(encoding="utf-8")), path)
+    assert not found, "\n" + "\n".join(found)
 
 
 # The rules themselves, on a lesson made here that keeps them all.
@@ -42,6 +43,11 @@ def code(source, *outputs, folded=False):
 
 def stream(text, name="stdout"):
     return {"output_type": "stream", "name": name, "text": text}
+
+
+def result(text):
+    data = {"text/plain": text}
+    return {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1}
 
 
 def picture(text="Figure: a line that rises from left to right"):
@@ -104,6 +110,9 @@ BREAKS = {
     "executed, out of order": ("executed", lambda n: count(n, 7)),
     "error": ("outputs", lambda n: stray(n, code("1 / 0", {"output_type": "error"}))),
     "stderr": ("outputs", lambda n: stray(n, code("f()", stream("careful", "stderr")))),
+    "bare": ("outputs", lambda n: stray(n, code("1 / 3", result("0.3333")))),
+    "raw float": ("outputs", lambda n: stray(n, code("f()", stream("0.30000000000000004\n")))),
+    "raw tensor": ("outputs", lambda n: stray(n, code("f()", stream("tensor([0.3])\n")))),
     "svg": ("outputs", lambda n: n["cells"][13]["outputs"][0]["data"].update({SVG: "<"})),
     "widget": ("outputs", lambda n: n["cells"][14]["outputs"][0]["data"].update({WIDGET_VIEW: {}})),
     "no alt": ("alternative_text", lambda n: stray(n, code("f", picture("<Figure size 640x480>")))),

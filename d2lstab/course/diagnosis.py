@@ -65,11 +65,22 @@ def outcomes(attempt: Callable[..., object], inputs: Sequence[tuple[object, ...]
     results: list[object] = []
     for arguments in inputs:
         try:
-            results.append(plain(attempt(*copy.deepcopy(arguments))))
+            result = attempt(*copy.deepcopy(arguments))
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            results.append(Failure(type(error).__name__, first[:200]))
+            results.append(_failure(type(error).__name__, error))
+            continue
+        try:
+            results.append(plain(result))
+        except NotImplementedError as error:  # a tensor without numbers is no sign of a stub
+            results.append(_failure("TypeError", error))
+        except Exception as error:
+            results.append(_failure(type(error).__name__, error))
     return results
+
+
+def _failure(kind: str, error: Exception) -> Failure:
+    first = (str(error).splitlines() or [""])[0]
+    return Failure(kind, first[:200])
 
 
 def _close(wanted: float, got: float, tolerance: float) -> bool:

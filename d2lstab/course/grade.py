@@ -8,6 +8,7 @@ as soon as it is known: run the command again after an interruption, and it goes
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,15 +17,18 @@ from d2lstab.course.grading.lessons import known_lessons
 from d2lstab.course.grading.limits import Limits
 from d2lstab.course.grading.submissions import find_submissions, other_files
 from d2lstab.course.grading.supervision import sandbox_problem
+from d2lstab.course.grading.table import one_line
 
 __all__ = ["main"]
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _NO_SANDBOX = """\
 The sandbox does not work here: {problem}
-Notebooks that were handed in are other people's programs. Install bubblewrap (Debian, Ubuntu:
-apt install bubblewrap), or grade on a Linux machine that allows it; some containers do not.
+Notebooks that were handed in are other people's programs. {advice}
 To run them with your own rights and files all the same, add --unsafe-without-sandbox."""
+_INSTALL = "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap)."
+_ELSEWHERE = "Grade on a Linux machine that allows the sandbox; some containers do not."
+_LEAST_MEMORY = 512  # MB: Python and torch alone need some 300
 _WITHOUT = """\
 No sandbox ({problem}): the notebooks run with your rights and can read and change your files."""
 
@@ -62,19 +66,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
+    return int(text)
 
 
-def _sandboxed(limits: Limits, may_go_without: bool) -> bool | None:
+def _sandboxed(may_go_without: bool) -> bool | None:
     """Whether to use the sandbox; None where there is none and nobody allowed to go on."""
-    problem = sandbox_problem(limits)
+    problem = sandbox_problem(Limits())
     if not problem:
         return True
     text = _WITHOUT if may_go_without else _NO_SANDBOX
-    print(text.format(problem=problem), file=sys.stderr)
+    advice = _ELSEWHERE if shutil.which("bwrap") else _INSTALL
+    print(text.format(problem=problem, advice=advice), file=sys.stderr)
     return False if may_go_without else None
 
 
@@ -84,6 +88,20 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.submissions.exists():
         print(
             f"SUBMISSIONS must be a folder, got {options.submissions}: there is none",
+            file=sys.stderr,
+        )
+        return 2
+    if options.output.is_dir() or not options.output.parent.is_dir():
+        print(
+            f"--output must be a file in a folder that exists, got {options.output}: "
+            "make the folder, or choose another file",
+            file=sys.stderr,
+        )
+        return 2
+    if options.memory < _LEAST_MEMORY:
+        print(
+            f"--memory must be at least {_LEAST_MEMORY}, got {options.memory}: "
+            "Python and torch alone need some 300 MB",
             file=sys.stderr,
         )
         return 2
@@ -99,17 +117,18 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    safe = _sandboxed(limits, options.unsafe_without_sandbox)
+    safe = _sandboxed(options.unsafe_without_sandbox)
     if safe is None:
         return 2
     others = other_files(folder) if is_folder else []
     if others:
-        names = ", ".join(path.name for path in others[:5]) + (", ..." if len(others) > 5 else "")
+        first = ", ".join(one_line(path.name) for path in others[:5])
+        names = first + (", ..." if len(others) > 5 else "")
         print(f"{len(others)} other files are left out: {names}", file=sys.stderr)
     classroom = Classroom(folder, lessons, limits, safe)
     try:
         return grade_all(classroom, paths, options.output, options.workers)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

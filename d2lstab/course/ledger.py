@@ -1,8 +1,9 @@
 """The ledger: what the lecture notes claim, and where the course meets each claim."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 
@@ -36,6 +37,21 @@ def _number(claim: Claim) -> tuple[str, tuple[int, ...]]:
     return claim.id[0], tuple(int(d) for d in digits if d.isdigit())
 
 
+def _claims(name: str, text: str) -> list[Claim]:
+    stored = tomllib.loads(text)
+    wanted = {field.name for field in fields(Claim)} - {"notebook", "also"}
+    found = []
+    for row in stored.get("claim", []):
+        also = tuple(row.pop("also", ()))
+        if row.keys() != wanted or "notebook" not in stored:
+            raise ValueError(
+                f"{name} must name its notebook, and each claim {', '.join(sorted(wanted))} "
+                f"(and may name also), got {', '.join(sorted(row))} in {row.get('id', 'a claim')}"
+            )
+        found.append(Claim(notebook=stored["notebook"], also=also, **row))
+    return found
+
+
 class Ledger(Mapping[str, Claim]):
     """All entries by id, read from the data files when they are first asked for."""
 
@@ -45,14 +61,13 @@ class Ledger(Mapping[str, Claim]):
         folder = files("d2lstab.course").joinpath("ledger_entries")
         for file in sorted(folder.iterdir(), key=lambda f: f.name):
             if file.name.endswith(".toml"):
-                stored = tomllib.loads(file.read_text(encoding="utf-8"))
-                notebook = stored["notebook"]
-                for row in stored["claim"]:
-                    also = tuple(row.pop("also", ()))
-                    entries.append(Claim(notebook=notebook, also=also, **row))
+                entries += _claims(file.name, file.read_text(encoding="utf-8"))
         entries.sort(key=_number)
-        if len({claim.id for claim in entries}) != len(entries):
-            raise ValueError("the ledger's ids must be unique: look for an id that stands twice")
+        twice = sorted(id for id, n in Counter(claim.id for claim in entries).items() if n > 1)
+        if twice:
+            raise ValueError(
+                f"the ledger's ids must be unique, got {', '.join(twice)} twice: rename one"
+            )
         return {claim.id: claim for claim in entries}
 
     def __getitem__(self, id: str) -> Claim:

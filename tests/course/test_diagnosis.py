@@ -52,6 +52,11 @@ def test_an_exception_gets_a_sentence():
     assert "it raised ZeroDivisionError: " in found.text
 
 
+def test_a_tensor_without_numbers_is_no_stub():
+    found = verdict(lambda x: torch.zeros(2, device="meta"))
+    assert found.kind == "error"
+
+
 def test_a_missing_return_on_some_input_is_named():
     assert "is a return missing?" in verdict(lambda x: 2 * x if x < 2 else None).text
 

@@ -37,7 +37,8 @@ def test_every_named_mistake_is_diagnosed_as_itself(id, k):
     task = exercise(id)
     mistake = task.mistakes[k]
     verdict = diagnose(task, outcomes(mistake.function, task.inputs))
-    assert verdict.kind == "known mistake"
+    advice = f"mistake {k} of {id} is {verdict.kind}: add an input that tells it from the reference"
+    assert verdict.kind == "known mistake", advice
     assert verdict.text == f"{id}: not yet. {mistake.sentence}"
 
 

@@ -20,6 +20,9 @@ Rule = Callable[[Notebook, Path], Iterator[str]]
 MOST_LINES, MOST_LINES_ON_AVERAGE = 25, 9
 MOST_WORDS_IN_A_CELL, LEAST_ALT = 120, 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+SHOWN = {"image/png", "text/markdown"}  # pictures with knobs, and the ledger
+# Predictions are exact or rounded by `compare`; all else is the notebook's own.
+RAW = re.compile(r"^(?!    predicted ).*?(\d\.\d{7,}|\btensor\(|\barray\()", re.M)
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 MACHINE = re.compile(
     r"/(home|root|tmp|Users|var|private)/\w|[A-Z]:\\\\?\w|site-packages|0x[0-9a-f]{6,}"
@@ -54,9 +57,13 @@ def executed(notebook: Notebook, path: Path) -> Iterator[str]:
 
 
 def outputs(notebook: Notebook, path: Path) -> Iterator[str]:
-    """No error, no standard error, no SVG, no stored view of a widget."""
+    """No error, no standard error, no raw number, no SVG, no stored view of a widget."""
     for i, cell in cells(notebook, "code"):
         for output in cell["outputs"]:
+            if output["output_type"] == "execute_result" and not SHOWN & output["data"].keys():
+                yield f"cell {i} ends with a bare expression: print a verdict, or assign it"
+            if found := RAW.search(text(output.get("text", ""))):
+                yield f"cell {i} prints a raw number, {found[1]!r}: it differs between machines"
             if output["output_type"] == "error":
                 yield f"cell {i} stores an error: {output.get('ename')}"
             if output.get("name") == "stderr":

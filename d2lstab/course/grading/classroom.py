@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from d2lstab.course.grading.supervision import (
     StoppedError,
     run_notebook,
 )
-from d2lstab.course.grading.table import GradeTable
+from d2lstab.course.grading.table import GradeTable, one_line
 
 __all__ = ["Classroom", "grade_all", "grade_one"]
 
@@ -87,6 +88,25 @@ def _result(question: Question, run: Run, report: Report) -> dict[str, object]:
     return row
 
 
+def _graded(
+    classroom: Classroom, path: Path, slot: int, stop: threading.Event
+) -> dict[str, object]:
+    """The row, whatever happens: one submission must not end the grading of all others."""
+    try:
+        return grade_one(classroom, path, slot, stop)
+    except (StoppedError, NotStartedError):
+        raise
+    except Exception as error:
+        submission = read_submission(path, classroom.folder)
+        return {
+            "student": submission.student,
+            "file": submission.file,
+            "sha256": submission.digest,
+            "problem": f"could not be graded: {type(error).__name__}: {error}",
+            "points": 0,
+        }
+
+
 def grade_all(classroom: Classroom, paths: Sequence[Path], output: Path, workers: int) -> int:
     """Grade what has no row yet; 0 if every submission has one now, else 1."""
     digests, ids = _survey(classroom, paths)
@@ -103,7 +123,7 @@ def grade_all(classroom: Classroom, paths: Sequence[Path], output: Path, workers
         try:
             if stop.is_set():
                 raise StoppedError
-            return grade_one(classroom, path, slot, stop)
+            return _graded(classroom, path, slot, stop)
         finally:
             slots.put(slot)
 
@@ -116,13 +136,15 @@ def grade_all(classroom: Classroom, paths: Sequence[Path], output: Path, workers
                     table.append(future.result())
                 except NotStartedError as error:
                     failed += 1
-                    bar.say(f"{futures[future].name}: not graded: {error}")
+                    bar.say(one_line(f"{futures[future].name}: not graded: {error}"))
                 bar.advance()
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
             table.close()
             bar.close()
+    done = len(waiting) - failed
+    print(f"{len(paths) - failed} of {len(paths)} graded, {done} of them now", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -135,8 +157,9 @@ def _survey(
     for path in paths:
         submission = read_submission(path, classroom.folder)
         digests[path] = (submission.file, submission.digest)
-        lesson = classroom.lesson_of(submission)
-        present.add(lesson.number if lesson else "")
+        with suppress(Exception):  # `grade_one` tells in its row
+            lesson = classroom.lesson_of(submission)
+            present.add(lesson.number if lesson else "")
     ids = [
         e.id for lesson in classroom.lessons if lesson.number in present for e in lesson.exercises
     ]

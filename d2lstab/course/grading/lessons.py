@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from d2lstab.course.exercises import lesson_exercises
 
 __all__ = ["Lesson", "checked", "known_lessons", "matching_lesson"]
 
+LONGEST = 100_000  # characters; a longer cell is not parsed, which takes 500 times its size
 _CHECK = re.compile(r"""\bcheck\(\s*(["'])(\d\d-[\w-]+)\1""")
 
 
@@ -27,18 +29,22 @@ class Lesson:
 def checked(source: str) -> dict[str, str]:
     """Exercise ids that a cell hands to `check`, each with the expression handed in.
 
-    The expression is empty where the cell is no plain Python (a magic, a typing error).
+    The expression is empty where the cell is no plain Python (a magic, a typing error), or
+    so long or so deeply nested that it cannot be read.
 
     >>> checked('check("00-folds", folds)')
     {'00-folds': 'folds'}
     """
     found = {match[2]: "" for match in _CHECK.finditer(source)}
-    if not found:
-        return {}
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if not found or len(source) > LONGEST:
         return found
+    try:
+        return _called(ast.parse(source), found)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # of `unparse` too
+        return found
+
+
+def _called(tree: ast.Module, found: Container[str]) -> dict[str, str]:
     called: dict[str, str] = {}
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and len(node.args) >= 1):
@@ -90,6 +96,10 @@ def known_lessons(folder: Path, number: str | None = None) -> tuple[Lesson, ...]
     Raises:
         ValueError: there is none.
     """
+    if number is not None:
+        number = number.zfill(2)
+        if not re.fullmatch(r"\d\d", number):
+            raise ValueError(f"the lesson must be a number such as 01, got {number!r}")
     paths = sorted(folder.glob(f"{number or '[0-9][0-9]'}_*.ipynb"))
     found = tuple(lesson for lesson in map(_lesson, paths) if lesson is not None)
     if not found:

@@ -23,6 +23,7 @@ _SETTINGS = (
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives"),
     *("/etc/fonts", "/etc/localtime"),
 )
+_END = ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp")  # all else is fixed
 _NOBODY = "65534"
 _FIRST_USER = 64001  # Debian and Fedora give this range to nobody
 
@@ -102,11 +103,11 @@ def _exercises() -> list[str]:
 
 
 def _spaces(scratch: int) -> list[str]:
-    """Fresh /proc, /dev and scratch folders; all else of the root cannot be written."""
+    """Fresh /proc, /dev and scratch folders. They come first: what is shown may lie in /tmp."""
     words = ["--proc", "/proc", "--dev", "/dev"]
     for path in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(scratch * 2**20), "--tmpfs", path]
-    return [*words, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    return words
 
 
 def sandbox_command(
@@ -126,7 +127,7 @@ def sandbox_command(
         words += ["--unshare-user", "--disable-userns", "--uid", _NOBODY, "--gid", _NOBODY]
     if call_filter is not None:
         words += ["--seccomp", str(call_filter)]
-    words += [*_files(), *_spaces(limits.scratch), "--clearenv"]
+    words += [*_spaces(limits.scratch), *_files(), *_END, "--clearenv"]
     environment = _environment("/tmp")
     for name, value in environment.items():
         words += ["--setenv", name, value]

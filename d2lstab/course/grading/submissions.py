@@ -30,12 +30,17 @@ class Unusable(ValueError):
     """A file that cannot be run, with the reason."""
 
 
+_OF_TOOLS = {".ipynb_checkpoints", ".DS_Store"}  # left out without a word
+
+
 def _notebooks(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Each file with whether it is a notebook; folders that are not entered count as files."""
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(root, name), name.casefold().endswith(".ipynb")
+        entered = [f for f in folders if not (f.startswith(".") or Path(root, f).is_symlink())]
+        for name in sorted({*names, *folders} - {*entered} - _OF_TOOLS):
+            is_notebook = name in names and name.casefold().endswith(".ipynb")
+            yield Path(root, name), is_notebook and not name.startswith(".")
+        folders[:] = sorted(entered)
 
 
 def find_submissions(folder: Path) -> list[Path]:
@@ -44,7 +49,7 @@ def find_submissions(folder: Path) -> list[Path]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """What lies there and is no notebook."""
+    """What lies there and is no notebook: files, links to folders, hidden files and folders."""
     return [path for path, is_notebook in _notebooks(folder) if not is_notebook]
 
 
@@ -110,8 +115,8 @@ def read_submission(path: Path, folder: Path) -> Submission:
         problem = str(error)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    name = below.as_posix().encode("utf-8", "replace").decode("utf-8")
-    student = student.encode("utf-8", "replace").decode("utf-8")
+    name = below.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+    student = student.encode("utf-8", "backslashreplace").decode("utf-8")
     unread = f"unread-{_size(path)}"
     return Submission(student, name, digest or unread, tuple(code), tuple(rest), problem)
 

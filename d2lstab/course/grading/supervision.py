@@ -7,14 +7,14 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import IO
 
-from d2lstab.course.grading.limits import ControlGroup, Limits, memory_of_tree
+from d2lstab.course.grading.limits import ControlGroup, Limits, memory_of_tree, one_core
 from d2lstab.course.grading.sandbox import bare_command, sandbox_command, sandbox_user
 from d2lstab.course.grading.system_calls import filter_descriptor
-from d2lstab.course.grading.wire import pack
+from d2lstab.course.grading.wire import pack, sealed
 
 __all__ = ["NotStartedError", "Place", "Run", "StoppedError", "run_notebook", "sandbox_problem"]
 
@@ -53,7 +53,7 @@ class _Watch:
         self.ready_at: float | None = None  # when the student's code could begin
         self._descriptor = process.stdout.fileno()
         os.set_blocking(self._descriptor, False)
-        self._rest, self._size = b"", 0
+        self._rest, self._size = bytearray(), 0
         self._began = time.monotonic()
 
     def until_the_end(self, stop: threading.Event | None) -> None:
@@ -77,9 +77,9 @@ class _Watch:
         return self.run.lines[-1:] == [b'{"end": true}']
 
     def _take(self) -> bool:
-        """Take what is there; False at the end of the stream."""
-        limit = self.limits.output * 2**20
-        while not self.run.problem:
+        """Take what is there, for as long as one look; False at the end of the stream."""
+        limit, until = self.limits.output * 2**20, time.monotonic() + _LOOK
+        while not self.run.problem and time.monotonic() < until:
             try:
                 data = os.read(self._descriptor, 2**16)
             except BlockingIOError:
@@ -87,7 +87,11 @@ class _Watch:
             if not data:
                 return False
             self._size += len(data)
-            *lines, self._rest = (self._rest + data).split(b"\n")
+            lines: list[bytes] = []
+            self._rest += data
+            if b"\n" in data:
+                *lines, rest = bytes(self._rest).split(b"\n")
+                self._rest = bytearray(rest)
             self.run.lines += lines
             if lines and self.ready_at is None:
                 self.ready_at = time.monotonic()
@@ -110,7 +114,10 @@ class _Watch:
         return f"too much memory: more than {self.limits.memory} MB{self.place()}"
 
     def _death(self) -> str:
-        code = self.process.wait()
+        try:
+            code = self.process.wait(1)
+        except subprocess.TimeoutExpired:  # it has closed its results, and goes on
+            return f"kernel closed its results{self.place()}"
         number = -code if code < 0 else code - 128  # bubblewrap ends as a shell does
         names = {s.value: s.name for s in signal.Signals}
         return f"kernel died ({names.get(number, f'exit status {code}')}){self.place()}"
@@ -122,25 +129,25 @@ class _Watch:
 
 
 def _popen(
-    limits: Limits, slot: int, group: ControlGroup | None, scratch: str | None, files: list[IO]
+    limits: Limits, slot: int, group: ControlGroup | None, scratch: str | None, question: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    question, errors = files
     call_filter = filter_descriptor() if scratch is None else None
     try:
         if scratch is None:
             command = sandbox_command(limits, slot, group, call_filter)
         else:
             command = bare_command(scratch)
-        return subprocess.Popen(
-            command.words,
-            stdin=question,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=scratch,
-            env=command.environment,
-            pass_fds=() if call_filter is None else (call_filter,),
-            start_new_session=True,
-        )
+        with one_core(slot) if scratch is None else nullcontext():
+            return subprocess.Popen(
+                command.words,
+                stdin=question,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=scratch,
+                env=command.environment,
+                pass_fds=() if call_filter is None else (call_filter,),
+                start_new_session=True,
+            )
     finally:
         if call_filter is not None:
             os.close(call_filter)
@@ -151,8 +158,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,19 +172,20 @@ class Place:
 def _watched(
     request: bytes, limits: Limits, place: Place, group: ControlGroup | None, scratch: str
 ) -> _Watch:
-    with tempfile.TemporaryFile() as question, tempfile.TemporaryFile() as errors:
-        question.write(request)
-        question.seek(0)
-        folder = None if place.safe else scratch
-        process = _popen(limits, place.slot, group, folder, [question, errors])
+    folder = None if place.safe else scratch
+    with sealed(request) as question:
+        process = _popen(limits, place.slot, group, folder, question)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
         try:
             watch = _Watch(process, limits, group is None)
             watch.until_the_end(place.stop)
         finally:
             _kill(process)
         if watch.ready_at is None:
-            errors.seek(0)
-            said = errors.read(2000).decode("utf-8", "replace").strip()
+            os.set_blocking(process.stderr.fileno(), False)  # a child may hold its other end
+            said = (process.stderr.read(2000) or b"").decode("utf-8", "replace").strip()
             raise NotStartedError(f"{watch.run.problem}: {said}")
     return watch
 

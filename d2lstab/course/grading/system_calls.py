@@ -1,7 +1,8 @@
 """A filter of system calls for the sandbox, as a program for the kernel (seccomp).
 
 No lesson needs them: new namespaces and mounts (the door to parts of the kernel that
-are rarely tried), memory that no process shows, keys, tracing. The filter comes on top
+are rarely tried), memory that no process shows, keys, tracing, sockets that lead past
+the namespace of the network, another core. The filter comes on top
 of the other walls; on processors that it does not know it is left out.
 """
 
@@ -15,6 +16,8 @@ __all__ = ["filter_descriptor", "filter_program"]
 _X86, _ARM = "x86_64", "aarch64"
 _ARCHITECTURE = {_X86: 0xC000003E, _ARM: 0xC00000B7}  # linux/audit.h
 _CLONE = {_X86: 56, _ARM: 220}
+_SOCKET = {_X86: 41, _ARM: 198}
+_FAMILIES = (1, 2, 10, 16)  # local, IPv4, IPv6, netlink: the namespaces part those, no others
 _NEW_NAMESPACES = 0x7E020000  # the CLONE_NEW... flags, linux/sched.h
 _OTHER_TABLE = 0x40000000  # x86's second numbering of the same calls
 
@@ -41,6 +44,7 @@ _REFUSED = {
     "kexec_load": (246, 104, errno.EPERM),
     "bpf": (321, 280, errno.EPERM),
     "userfaultfd": (323, 282, errno.EPERM),
+    "sched_setaffinity": (203, 122, errno.EPERM),  # each submission has its core
     "perf_event_open": (298, 241, errno.EPERM),
     "io_uring_setup": (425, 425, errno.ENOSYS),
 }
@@ -74,6 +78,14 @@ def filter_program(machine: str) -> bytes:
             _instruction(_RETURN, _ERROR | error),
         ]
     program += [
+        _instruction(_IF_EQUAL, _SOCKET[machine], if_false=len(_FAMILIES) + 3),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        *(
+            _instruction(_IF_EQUAL, family, if_true=len(_FAMILIES) - k)
+            for k, family in enumerate(_FAMILIES)
+        ),
+        refuse,
+        _instruction(_RETURN, _ALLOW),
         _instruction(_IF_EQUAL, _CLONE[machine], if_false=3),
         _instruction(_LOAD, _FIRST_ARGUMENT),
         _instruction(_IF_ANY_BIT, _NEW_NAMESPACES, if_false=1),

@@ -4,14 +4,17 @@ import csv
 import fcntl
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["GradeTable", "columns"]
+__all__ = ["GradeTable", "columns", "one_line"]
 
 _FIRST = ("student", "file", "lesson", "points", "of", "problem", "seconds", "cells that raised")
 _LAST = ("sha256",)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
+_NAMES = {"student", "file"}  # by which rows are told apart
+_FORMULA = "=+\\-@|%＝＋－＠"  # with which a formula begins, as letters of a pattern
+_BEGINNING = re.compile(rf"(^|[;,\t]\s*)(?=[{_FORMULA}])")  # of a cell, whatever separates cells
 LONGEST = 1000  # characters of one cell
 
 
@@ -21,15 +24,24 @@ def columns(exercise_ids: Iterable[str]) -> list[str]:
     return [*_FIRST, *pairs, *_LAST]
 
 
-def _cell(value: object) -> object:
-    return value if isinstance(value, int | float) else _text(value)
+def one_line(value: object) -> str:
+    """Text without line breaks and without what steers a terminal; other names stay other names.
+
+    >>> one_line("a\\x1b]0;b\\n")
+    'a\\\\x1b]0;b\\\\n'
+    """
+    text = str(value)[:LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _text(value: object) -> str:
-    """One line, as text that no spreadsheet takes for a formula."""
-    text = "".join(c if c.isprintable() else " " for c in str(value))[:LONGEST].strip()
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _cell(value: object, exact: bool) -> object:
+    return value if isinstance(value, int | float) else _text(value, exact)
+
+
+def _text(value: object, exact: bool = True) -> str:
+    """One line, as text that no spreadsheet takes for a formula; unless `exact`, tidied."""
+    text = one_line(value if exact else " ".join(str(value).split()))
+    return _BEGINNING.sub(r"\1'", text)
 
 
 def _line(values: Iterable[object]) -> str:
@@ -58,8 +70,11 @@ class GradeTable:
         self._lock_path = path.with_name(f".{path.name}.lock")
         self._lock = self._locked()
         try:
-            rows, known = self._earlier()
-            self._columns = columns(dict.fromkeys([*exercise_ids, *known]))
+            rows, names = self._earlier()
+            known = [name for name in names if f"{name} diagnosis" in names]
+            ours = columns(dict.fromkeys([*exercise_ids, *known]))
+            theirs = [name for name in names if name not in ours]  # remarks of whoever grades
+            self._columns = [*ours, *theirs]
             now = {_text(file): digest for file, digest in current.items()}
             kept = [row for row in rows if now.get(row["file"], row["sha256"]) == row["sha256"]]
             self._done = {(row["file"], row["sha256"]) for row in kept}
@@ -99,8 +114,7 @@ class GradeTable:
                 f"{self.path} must be a table of grades or not exist, got another file: "
                 "choose another --output"
             )
-        ids = [name for name in names if f"{name} diagnosis" in names]
-        return [row for row in reader if None not in row.values() and None not in row], ids
+        return [row for row in reader if None not in row.values() and None not in row], names
 
     def _rewrite(self, rows: Iterable[Mapping[str, str]]) -> None:
         fresh = self.path.with_name(f".{self.path.name}.new")
@@ -114,7 +128,8 @@ class GradeTable:
     def append(self, row: Mapping[str, object]) -> None:
         """Write one row; when this returns it is on the disk."""
         with open(self.path, "a", encoding="utf-8", newline="") as file:
-            file.write(_line(_cell(row.get(name, "")) for name in self._columns))
+            cells = [_cell(row.get(name, ""), name in _NAMES) for name in self._columns]
+            file.write(_line(cells))
             file.flush()
             os.fsync(file.fileno())
         self._done.add((_text(row["file"]), str(row["sha256"])))

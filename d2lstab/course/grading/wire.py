@@ -5,22 +5,27 @@ everything else arrives as an `Opaque` of the same class name, equal to nothing.
 NaN and infinities travel as words, tensors as dtype, shape and a flat list.
 """
 
+import fcntl
 import json
 import math
 import numbers
-from collections.abc import Mapping
-from typing import Any
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from d2lstab.course.diagnosis import Failure
 
-__all__ = ["MalformedError", "Opaque", "decode", "encode", "pack", "unpack"]
+__all__ = ["MalformedError", "Opaque", "decode", "encode", "pack", "sealed", "unpack"]
 
 DEPTH = 24  # nested lists and dictionaries
 ENTRIES = 1_000_000  # numbers in one value
 WORD = 10_000  # characters of one string
+LISTS = 200_000  # lists and dictionaries in one message: an empty one takes 60 bytes of memory
 INTEGER = 2**63  # larger integers arrive as opaque: their digits alone could fill a disk
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -141,6 +146,27 @@ def decode(value: object, depth: int = 0) -> object:
     raise MalformedError(f"no value: {type(value).__name__}")
 
 
+@contextmanager
+def sealed(request: bytes) -> Iterator[IO[bytes]]:
+    """A file that holds the request, ready to be read, and that nobody can write to.
+
+    Whoever inherits a plain file can open it again for writing, and would fill a disk.
+    """
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile() as file:
+            file.write(request)
+            file.seek(0)
+            yield file
+        return
+    flags = os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC
+    with open(os.memfd_create("request", flags), "w+b") as file:
+        file.write(request)
+        file.seek(0)
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+        yield file
+
+
 def pack(message: object) -> bytes:
     """One line of JSON; only ASCII, so that a line break ends it."""
     return json.dumps(message, allow_nan=False).encode("ascii") + b"\n"
@@ -150,8 +176,11 @@ def unpack(line: bytes) -> dict[str, object]:
     """The message of one line.
 
     Raises:
-        MalformedError: the line is not one JSON object, or is nested too deeply.
+        MalformedError: the line is not one JSON object, holds too many lists, or is nested
+            too deeply.
     """
+    if line.count(b"[") + line.count(b"{") > LISTS:
+        raise MalformedError(f"more than {LISTS} lists in one message")
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:

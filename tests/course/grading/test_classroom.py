@@ -114,12 +114,28 @@ def test_a_sandbox_that_does_not_start_is_no_grade(school, tmp_path, monkeypatch
     assert "not graded: no room" in capsys.readouterr().err
 
 
+def test_a_submission_that_breaks_the_grader_has_its_row(school, tmp_path, monkeypatch):
+    def run(request, limits, place):
+        if "hostile" in str(request):
+            raise RecursionError("too deep")
+        return answer(request, lambda id: exercise(id).reference)
+
+    monkeypatch.setattr(room, "run_notebook", run)
+    write(school.folder / "dan" / "lesson.ipynb", cells(first="'hostile'"))
+    assert room.grade_all(school, find_submissions(school.folder), tmp_path / "g.csv", 2) == 0
+    found = {row["student"]: row for row in rows(tmp_path / "g.csv")}
+    assert found["dan"]["problem"] == "could not be graded: RecursionError: too deep"
+    assert {found[name]["points"] for name in ("ann", "bob", "cy")} == {"3"}
+
+
 def test_hidden_folders_and_other_files_are_left_out(tmp_path):
     write(tmp_path / ".ipynb_checkpoints" / "a.ipynb", cells())
     write(tmp_path / "A B.IPYNB", cells())
+    write(tmp_path / ".hidden" / "b.ipynb", cells())
     (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "linked").symlink_to(tmp_path / ".hidden")
     assert [p.name for p in find_submissions(tmp_path)] == ["A B.IPYNB"]
-    assert [p.name for p in other_files(tmp_path)] == ["notes.txt"]
+    assert [p.name for p in other_files(tmp_path)] == [".hidden", "linked", "notes.txt"]
 
 
 def command(tmp_path, *more):
@@ -156,5 +172,12 @@ def test_wrong_command_lines_say_what_is_wanted(tmp_path, capsys, monkeypatch):
     write(tmp_path / "in" / "a.ipynb", cells())
     assert command(tmp_path, "--lesson", "07") == 2
     assert "07_name.ipynb" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        command(tmp_path, "--workers", "0")
+    for number in ("0", "1.5"):
+        with pytest.raises(SystemExit):
+            command(tmp_path, "--workers", number)
+        assert f"must be a positive integer, got '{number}'" in capsys.readouterr().err
+    assert command(tmp_path, "--memory", "100") == 2
+    assert "--memory must be at least 512" in capsys.readouterr().err
+    for place in (tmp_path, tmp_path / "none" / "g.csv"):
+        assert command(tmp_path, "--output", str(place)) == 2
+        assert "--output must be a file in a folder that exists" in capsys.readouterr().err

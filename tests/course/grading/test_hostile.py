@@ -77,6 +77,43 @@ def send(data):
 """
 FLOOD = PIPE + "for _ in range(1000):\n    send(b'x' * 1_000_000)"
 MANY_LINES = PIPE + "for _ in range(1000):\n    send(b'{}\\n' * 20_000)"
+# Bytes without a pause and without a line break, from many processes at once.
+TRICKLE = (
+    PIPE
+    + """
+import time
+send(b'x' * 1_000_000)
+for _ in range(16):
+    if os.fork() == 0:
+        while True:
+            send(b'x')
+            time.sleep(0.002)
+while True:
+    time.sleep(1)
+"""
+)
+# Processes that compute, in sessions of their own.
+BUSY = """
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            pass
+time.sleep(600)
+"""
+# The files with which the sandbox itself was started.
+DOORS = """
+import os
+opened = []
+for fd in range(3):
+    try:
+        door = os.open(f"/proc/1/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK)
+        opened.append(os.write(door, b"x" * 10**6))
+    except OSError:
+        pass
+assert not opened, opened
+"""
 MALFORMED = (
     PIPE
     + """
@@ -198,6 +235,10 @@ def submissions(folder, port):
         "flood": cells(middle=FLOOD),
         "many_lines": cells(middle=MANY_LINES),
         "malformed": cells(middle=MALFORMED),
+        "trickle": cells(middle=TRICKLE),
+        "busy": cells(middle=BUSY),
+        "doors": cells(middle=DOORS),
+        "unreadable": cells(last=f'check("{STD}", {"-" * 900}critical_std)'),
         "forger": cells({}, first=FORGER, last=FORGER),
         "thief": [
             *cells({})[:1],
@@ -274,7 +315,7 @@ def _odd_files(folder):
 
 ALL_RIGHT = [
     *("honest_right", "loop", "memory_hog", "file_hog", "nuisance", "malformed"),
-    *("renamed", "deleted_checks"),
+    *("renamed", "deleted_checks", "unreadable", "doors"),
 ]
 
 
@@ -299,6 +340,13 @@ def test_what_was_reached_before_the_end_counts(rows, name, text):
     assert text in row["problem"]
     assert [row[id] for id in IDS] == ["right", "not run", "not run"]
     assert row["points"] == "1"
+
+
+def test_neither_busy_processes_nor_an_endless_stream_stop_the_clock(rows):
+    for name in ("trickle", "busy"):
+        assert rows[name][STD] == "right"
+        assert float(rows[name]["seconds"]) < LIMITS.seconds + 30  # the start of Python included
+    assert "malformed results" in rows["trickle"]["problem"] or rows["trickle"][LSE] == "not run"
 
 
 def test_a_fork_bomb_is_interrupted_or_ends_its_own_run(rows):

@@ -29,6 +29,21 @@ def test_a_lesson_is_read_from_its_notebook(tmp_path):
     assert lesson.attempts["01-log-sum-exp"] == "log_sum_exp"
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["-" * 900 + "folds", "0x" + "f" * 5000, "x" + ".a" * 900, "+".join("1" * 900), "(" * 500],
+    ids=["minus", "integer", "attributes", "sum", "open"],
+)
+def test_what_cannot_be_read_is_judged_by_the_original_function(expression):
+    source = f'check("00-folds", {expression})'
+    assert checked(source).keys() == {"00-folds"}
+
+
+def test_a_long_cell_is_not_parsed():
+    source = f'x = [{"-1," * 40_000}]\ncheck("00-folds", folds)'
+    assert checked(source) == {"00-folds": ""}
+
+
 def test_a_copy_is_recognized_by_its_cells(tmp_path):
     write(tmp_path / "00_other.ipynb", ['check("00-folds", folds)', "import math  # of another"])
     lessons = known_lessons(write_lesson(tmp_path))
@@ -42,6 +57,10 @@ def test_a_folder_without_lessons_is_refused(tmp_path):
         known_lessons(tmp_path)
     with pytest.raises(ValueError, match=r"07_name\.ipynb"):
         known_lessons(write_lesson(tmp_path), "07")
+    with pytest.raises(ValueError, match="a number such as 01, got 'one'"):
+        known_lessons(write_lesson(tmp_path), "one")
+    (lesson,) = known_lessons(write_lesson(tmp_path), "1")
+    assert lesson.number == "01"
 
 
 def test_an_unknown_exercise_is_refused(tmp_path):

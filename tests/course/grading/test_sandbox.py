@@ -2,14 +2,17 @@ import errno
 import os
 import platform
 import struct
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
 
 from d2lstab.course.grading import sandbox, stand_in
-from d2lstab.course.grading.limits import Limits, memory_of_tree
+from d2lstab.course.grading.limits import Limits, memory_of_tree, one_core
 from d2lstab.course.grading.supervision import NotStartedError, Place, run_notebook, sandbox_problem
 from d2lstab.course.grading.system_calls import filter_program
+from d2lstab.course.grading.wire import sealed
 
 LINUX = pytest.mark.skipif(platform.system() != "Linux", reason="bubblewrap runs on Linux alone")
 
@@ -44,6 +47,11 @@ ALLOW, X86, ARM = 0x7FFF0000, 0xC000003E, 0xC00000B7
         ("x86_64", X86, 56, 0x10000011, 0x50000 | errno.EPERM),  # a new user namespace
         ("x86_64", X86, 0x40000000, 0, 0x50000 | errno.EPERM),
         ("x86_64", 0x40000003, 0, 0, 0x50000 | errno.EPERM),  # the 32-bit door
+        *(("x86_64", X86, 41, family, ALLOW) for family in (1, 2, 10, 16)),
+        *(("x86_64", X86, 41, family, 0x50000 | errno.EPERM) for family in (0, 17, 38, 40)),
+        ("x86_64", X86, 203, 0, 0x50000 | errno.EPERM),  # another core
+        ("aarch64", ARM, 198, 2, ALLOW),
+        ("aarch64", ARM, 198, 40, 0x50000 | errno.EPERM),  # sockets of the virtual machine
         ("aarch64", ARM, 63, 0, ALLOW),  # read
         ("aarch64", ARM, 40, 0, 0x50000 | errno.EPERM),  # mount
         ("aarch64", ARM, 220, 0x01200011, ALLOW),
@@ -65,8 +73,10 @@ def test_nothing_is_shown_of_the_home_or_of_the_exercises():
         pytest.skip(str(error))
     shown = {a for flag, a in pairwise(words) if flag.endswith("bind")}
     assert not shown & {"/", "/home", os.path.expanduser("~"), "/etc", "/tmp", "/var"}
-    place = words.index("--tmpfs")
-    assert words[place + 1].endswith("course/exercises")
+    hidden = [b for a, b in pairwise(words) if a == "--tmpfs"]
+    assert hidden[:2] == ["/tmp", "/dev/shm"]  # before all binds: what is shown may lie in /tmp
+    assert words.index("/dev/shm") < words.index("--ro-bind")
+    assert hidden[2].endswith("course/exercises")
 
 
 @LINUX
@@ -94,6 +104,26 @@ def test_the_stand_in_has_nothing_to_tell(capsys, monkeypatch):
     verdict = checking.check("01-contraction", lambda c, lr: 0.0)
     assert not verdict.right
     assert stand_in.exercise_ids() == []
+
+
+@LINUX
+def test_what_is_started_on_one_core_stays_there():
+    before = os.sched_getaffinity(0)
+    look = "import os; print(len(os.sched_getaffinity(0)))"
+    with one_core(0), subprocess.Popen([sys.executable, "-c", look], stdout=-1) as process:
+        assert process.stdout.read().strip() == b"1"
+    assert os.sched_getaffinity(0) == before
+
+
+@LINUX
+def test_a_request_cannot_be_written_to_by_whoever_reads_it():
+    with sealed(b"question") as file:
+        assert file.read() == b"question"
+        with open(f"/proc/self/fd/{file.fileno()}", "r+b", buffering=0) as again:
+            with pytest.raises(PermissionError):
+                again.write(b"x")
+            with pytest.raises(PermissionError):
+                again.truncate(2**20)
 
 
 @LINUX

@@ -1,4 +1,5 @@
 import csv
+import io
 
 import pytest
 
@@ -57,7 +58,9 @@ def test_another_lesson_adds_columns_and_loses_none(tmp_path):
     assert row["01-a"] == "right"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "|x", "%x"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "|x", "%x", "＝1"]
+)
 def test_no_text_is_a_formula_or_a_second_line(tmp_path, text):
     table = GradeTable(tmp_path / "g.csv", [], {})
     table.append({"student": text, "file": f"{text}.ipynb", "sha256": "a", "points": -1})
@@ -67,9 +70,50 @@ def test_no_text_is_a_formula_or_a_second_line(tmp_path, text):
     assert (f"{text}.ipynb", "a") in again
     again.close()
     (row,) = rows(tmp_path / "g.csv")
-    assert row["student"].startswith("'")
+    assert row["student"].startswith(("'", "\\"))
     assert row["points"] == "-1"
     assert len((tmp_path / "g.csv").read_text().splitlines()) == 2
+
+
+def test_no_formula_begins_behind_another_separator(tmp_path):
+    table = GradeTable(tmp_path / "g.csv", [], {})
+    told = 'ValueError: a;=HYPERLINK("http://evil";"click"), =1\n=2'
+    table.append(ROW | {"problem": told})
+    table.close()
+    (row,) = rows(tmp_path / "g.csv")
+    assert row["problem"] == """ValueError: a;'=HYPERLINK("http://evil";"click"), '=1 =2"""
+
+
+def test_names_that_differ_stay_apart_and_steer_no_terminal(tmp_path):
+    names = ["a.ipynb", " a.ipynb", "a\x1b]0;b.ipynb", "lat\udce9in.ipynb", "lat\udce8in.ipynb"]
+    table = GradeTable(tmp_path / "g.csv", [], {})
+    for name in names:
+        table.append(ROW | {"file": name})
+    table.close()
+    stored = [row["file"] for row in rows(tmp_path / "g.csv")]
+    assert len(set(stored)) == len(names)
+    assert all(text.isprintable() for text in stored)
+    again = GradeTable(tmp_path / "g.csv", [], dict.fromkeys(names, ROW["sha256"]))
+    assert all((name, ROW["sha256"]) in again for name in names)
+    again.close()
+
+
+def test_a_column_of_whoever_grades_is_kept(tmp_path):
+    table = GradeTable(tmp_path / "g.csv", ["01-a"], {})
+    table.append(ROW)
+    table.close()
+    (row,) = rows(tmp_path / "g.csv")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*row, "remark"])
+    writer.writeheader()
+    writer.writerow(row | {"remark": "ask her"})
+    (tmp_path / "g.csv").write_text(text.getvalue())
+    again = GradeTable(tmp_path / "g.csv", ["02-b"], {})
+    again.append(ROW | {"file": "new.ipynb"})
+    again.close()
+    kept, new = rows(tmp_path / "g.csv")
+    assert (kept["remark"], new["remark"]) == ("ask her", "")
+    assert kept["01-a"] == "right"
 
 
 def test_another_file_is_not_overwritten(tmp_path):
