@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from d2lstab.arguments import choice
-from d2lstab.measure.untouched import checked_model, untouched
+from d2lstab.measure.untouched import blaming_dtype, checked_model, untouched
 
 __all__ = ["Batch", "BatchLoss", "LossFunction", "batches_of", "check_loss"]
 
@@ -84,6 +84,7 @@ class BatchLoss:
         self.loss_fn = loss_fn
         self.parameters = _differentiated(model)
         self.batches = batches_of(inputs, targets)
+        _check_samples(self.batches)
         self.weights = _weights(self.batches, loss_fn, reduction)
         device = self.parameters[0].device
         self._random = torch.random.get_rng_state()
@@ -105,22 +106,44 @@ class BatchLoss:
 
     def __call__(self, index: int) -> Tensor:
         """The weighted loss of batch `index`, with its graph; call it inside `scope()`."""
-        inputs, targets = self.batches[index]
+        inputs, targets = self.batch(index)
         loss = self.loss_fn(self.outputs(inputs), targets)
         check_loss(loss, inputs)
+        if not all(p.requires_grad for p in self.parameters):
+            raise ValueError(
+                "model must leave requires_grad of its parameters as it is, got one that freezes "
+                "some in its forward: call requires_grad_(False) on them before"
+            )
         return self.weights[index] * loss.reshape(())
+
+    def batch(self, index: int) -> Batch:
+        """Batch `index` for one pass: a model that works in place writes into a copy."""
+        inputs, targets = self.batches[index]
+        if isinstance(targets, Tensor) and targets.is_inference():
+            targets = targets.clone()  # autograd would refuse to save it
+        return (inputs.clone() if isinstance(inputs, Tensor) else inputs), targets
 
     def outputs(self, inputs: Any) -> Any:
         """The model's outputs; what the forward pass does to buffers it does to copies."""
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        if not buffers:
-            return self.model(inputs)
-        return functional_call(self.model, buffers, (inputs,))
+        with blaming_dtype(self.model, inputs):
+            if not buffers:
+                return self.model(inputs)
+            return functional_call(self.model, buffers, (inputs,))
 
     def _reset_random(self) -> None:
         torch.random.set_rng_state(self._random)
         if self._cuda is not None and self._cuda_random is not None:
             torch.cuda.set_rng_state(self._cuda_random, self._cuda)
+
+
+def _check_samples(batches: tuple[Batch, ...]) -> None:
+    for inputs, _ in batches:
+        if isinstance(inputs, Tensor) and inputs.ndim > 0 and len(inputs) == 0:
+            raise ValueError(
+                f"inputs must hold at least one sample, got shape {tuple(inputs.shape)}: "
+                "pass the samples that the loss is averaged over"
+            )
 
 
 def _differentiated(model: nn.Module) -> list[nn.Parameter]:

@@ -96,9 +96,10 @@ def _structured(loss: BatchLoss, operator: HessianOperator) -> Tensor | None:
     chain = chain_of(loss.model)
     if chain is None or not all(isinstance(inputs, Tensor) for inputs, _ in loss.batches):
         return None
-    out = torch.zeros(operator.shape, dtype=operator.dtype, device=operator.device)
     with loss.scope():
-        for (inputs, targets), weight in zip(loss.batches, loss.weights, strict=True):
+        out = torch.zeros(operator.shape, dtype=operator.dtype, device=operator.device)
+        for i, weight in enumerate(loss.weights):
+            inputs, targets = loss.batch(i)
 
             def on_outputs(z: Tensor, targets: Any = targets, weight: float = weight) -> Tensor:
                 return weight * loss.loss_fn(z, targets).reshape(())

@@ -45,9 +45,11 @@ class HessianOperator:
     itself remembers.
 
     Raises:
-        ValueError: no parameter to differentiate by, a loss that is not a finite scalar or
-            does not depend on the parameters, a vector of the wrong shape or not finite.
-        TypeError: float16 or mixed parameters, not a module, not a function.
+        ValueError: no parameter to differentiate by, no sample, a loss that is not a finite
+            scalar or does not depend on the parameters, a vector of the wrong shape or not
+            finite; a model without numbers (lazy, on the meta device).
+        TypeError: float16 or mixed parameters, inputs of another dtype, sparse gradients, not
+            a module, not a function.
 
     Source: Pearlmutter 1994, "Fast exact multiplication by the Hessian".
 
@@ -120,6 +122,9 @@ class HessianOperator:
                 f"{wanted}, got shape {tuple(vector.shape)}: one entry for each parameter"
             )
         vector = vector.detach().to(self.device, self.dtype)
+        if vector.is_inference():  # autograd would refuse to save it
+            with torch.inference_mode(False):
+                vector = vector.clone()
         if not bool(torch.isfinite(vector).all()):
             raise ValueError(f"{wanted}, got values that are not finite: look for NaN in it")
         return vector
@@ -156,6 +161,13 @@ class HessianOperator:
         gradients = torch.autograd.grad(
             loss, self._parameters, create_graph=graph, allow_unused=True
         )
+        for p, g in zip(self._parameters, gradients, strict=True):
+            if g is not None and g.layout != torch.strided:
+                name = next(n for n, q in self._loss.model.named_parameters() if q is p)
+                raise TypeError(
+                    f"model must have dense gradients, got a sparse one of {name}: build the "
+                    "embedding with sparse=False"
+                )
         if not all(bool(torch.isfinite(g).all()) for g in gradients if g is not None):
             raise ValueError(
                 "the gradient must be finite, got NaN or infinity: look for a square root or "
@@ -169,8 +181,8 @@ class HessianOperator:
             total = self._vjp(self._cached()[1], rows, keep=True)
         else:
             self._check_same_parameters()
-            total = torch.zeros_like(rows)
             with self._loss.scope():
+                total = torch.zeros_like(rows)
                 for i in range(len(self._loss.batches)):
                     total += self._vjp(self._differentiated(i, True)[1], rows, keep=False)
         if not bool(torch.isfinite(total).all()):

@@ -30,10 +30,10 @@ def input_output_jacobian(model: nn.Module, x: Tensor) -> Tensor:
     Raises:
         TypeError: `model` is no module, `x` no floating-point tensor of its dtype, or the
             output no tensor.
-        ValueError: an empty, scalar or non-finite `x`; a lazy model; an output that cannot be
-            differentiated or does not have one row a sample; a model that mixes the samples
-            of the batch, as batch normalization does in training mode, so that a sample has
-            no Jacobian of its own.
+        ValueError: an empty, scalar or non-finite `x`; a lazy model or one on the meta device;
+            an output that cannot be differentiated or does not have one row a sample; a model
+            that mixes the samples of the batch, as batch normalization does in training mode,
+            so that a sample has no Jacobian of its own.
 
     Source: Saxe, McClelland and Ganguli (2014); Pennington, Schoenholz and Ganguli (2017).
 
@@ -55,7 +55,8 @@ def singular_values(model: nn.Module, x: Tensor) -> Tensor:
     infinity is a ValueError.
 
     Returns:
-        Tensor of shape (min(m, n),) for a vector, (batch, min(m, n)) for a batch.
+        Tensor of shape (min(m, n),) for a vector, (batch, min(m, n)) for a batch, of the
+        model's dtype; of float32 for half precision, which has no singular value decomposition.
 
     Source: Pennington, Schoenholz and Ganguli (2017), "Resurrecting the sigmoid".
 
@@ -71,7 +72,8 @@ def singular_values(model: nn.Module, x: Tensor) -> Tensor:
             "the Jacobian must be finite to have singular values, got NaN or infinity: "
             "look at record_signals for the layer where they begin"
         )
-    return torch.linalg.svdvals(jacobian)
+    half = jacobian.dtype.itemsize < torch.float32.itemsize
+    return torch.linalg.svdvals(jacobian.float() if half else jacobian)
 
 
 def layer_jacobians(model: nn.Module, x: Tensor) -> list[Tensor]:

@@ -135,7 +135,8 @@ def _samples(chain: Chain, loss: Function, inputs: Tensor) -> _Samples | None:
             kept.slopes.append(jet[1])
             kept.bends.append(jet[2])
     z.requires_grad_(True)
-    (g,) = torch.autograd.grad(loss(chain.tail(z)), z, create_graph=True)
+    # a copy, here and in `_jet`: an in-place activation may not write into a leaf
+    (g,) = torch.autograd.grad(loss(chain.tail(z.clone())), z, create_graph=True)
     curvature = _derivatives(g, z)
     backs: list[Tensor] = []
     gradients = [g.detach()]
@@ -156,7 +157,7 @@ def _derivatives(g: Tensor, z: Tensor) -> Tensor:
 def _jet(phi: Function, z: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
     """phi, phi' and phi'' at z, or None where phi is not element-wise."""
     z = z.clone().requires_grad_(True)
-    a = phi(z)
+    a = phi(z.clone())
     kept = (torch.arange(z.numel(), device=z.device) % 3 == 0).view(z.shape)
     others_moved = phi(torch.where(kept, z.detach(), z.detach() + 1))
     if a.shape != z.shape or not torch.allclose(a.detach()[kept], others_moved[kept]):

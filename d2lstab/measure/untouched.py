@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-__all__ = ["checked_model", "model_output", "untouched"]
+__all__ = ["blaming_dtype", "checked_model", "model_output", "untouched"]
 
 
 def checked_model(model: object) -> nn.Module:
-    """A `torch.nn.Module` whose parameters exist.
+    """A `torch.nn.Module` whose parameters exist, with numbers that autograd accepts.
 
     Raises:
         TypeError: `model` is not a module.
-        ValueError: a lazy module has not seen its first batch yet.
+        ValueError: a lazy module has not seen its first batch yet; parameters or buffers on
+            the meta device; parameters made in `torch.inference_mode`.
 
     >>> checked_model(nn.LazyLinear(2))
     Traceback (most recent call last):
@@ -29,10 +30,21 @@ run the model once on a batch, so that the sizes are known
             f"model must be a torch.nn.Module, got {type(model).__name__}: "
             "wrap a function in a module whose forward calls it"
         )
-    if any(is_lazy(t) for m in model.modules() for t in _tensors(m)):
+    kind, tensors = type(model).__name__, [t for m in model.modules() for t in _tensors(m)]
+    if any(is_lazy(t) for t in tensors):
         raise ValueError(
-            f"model must have initialized parameters, got {type(model).__name__} with lazy ones: "
+            f"model must have initialized parameters, got {kind} with lazy ones: "
             "run the model once on a batch, so that the sizes are known"
+        )
+    if any(t.is_meta for t in tensors):
+        raise ValueError(
+            f"model must have numbers in its parameters, got {kind} on the meta device: "
+            "move it with model.to_empty(device='cpu') and initialize it"
+        )
+    if any(p.is_inference() for p in model.parameters()):
+        raise ValueError(
+            "model must have parameters that autograd can record, got "
+            f"{kind} made in torch.inference_mode: build or copy.deepcopy it outside of that"
         )
     return model
 
@@ -44,10 +56,11 @@ def _tensors(module: nn.Module) -> list[Tensor]:
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Restore modes, buffers, parameters and the global random state, also after an error.
+    """Restore modes, parameters, buffers, `requires_grad` and the global random state.
 
-    The price is one copy of the parameters and buffers, held while the block runs. Gradients
-    (`.grad`) are not saved: code inside uses `torch.autograd.grad`, which leaves them alone.
+    Also after an error. The price is one copy of the parameters and buffers, held while the
+    block runs. Gradients (`.grad`) are not saved: code inside uses `torch.autograd.grad`, which
+    leaves them alone.
 
     >>> model = nn.BatchNorm1d(1)
     >>> with untouched(model):
@@ -58,6 +71,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     stores: list[Any] = [s for module, _ in modes for s in (module._parameters, module._buffers)]
     places = [(store, k, t) for store in stores for k, t in store.items() if t is not None]
+    required = [(t, t.requires_grad) for _, _, t in places]
     copies = _flat_copies([t for _, _, t in places])
     devices = {t.device.index for _, _, t in places if t.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(devices)):
@@ -69,7 +83,18 @@ def untouched(model: nn.Module) -> Iterator[None]:
             for store, name, tensor in places:
                 if store.get(name) is not tensor:
                     store[name] = tensor
+            _require_as_before(required)
             _put_back(copies)
+
+
+def _require_as_before(required: list[tuple[Tensor, bool]]) -> None:
+    for tensor, before in required:
+        if tensor.requires_grad == before:
+            continue
+        if tensor.is_leaf:
+            tensor.requires_grad_(before)
+        elif not tensor._is_view():  # a buffer that was updated with a graph; no view can let go
+            tensor.detach_()
 
 
 _Copies = list[tuple[list[Tensor], Tensor]]
@@ -102,6 +127,17 @@ def model_output(model: nn.Module, inputs: Any, name: str = "inputs") -> Any:
     """model(inputs), where an error that comes of the wrong dtype says so.
 
     Raises:
+        TypeError: as `blaming_dtype`.
+    """
+    with blaming_dtype(model, inputs, name):
+        return model(inputs)
+
+
+@contextmanager
+def blaming_dtype(model: nn.Module, inputs: Any, name: str = "inputs") -> Iterator[None]:
+    """Where the block runs the model: an error that comes of the wrong dtype says so.
+
+    Raises:
         TypeError: the model failed, and `inputs` have another dtype than its parameters.
 
     >>> model_output(nn.Linear(2, 1), torch.ones(1, 2, dtype=torch.float64))
@@ -111,7 +147,7 @@ def model_output(model: nn.Module, inputs: Any, name: str = "inputs") -> Any:
 convert them with .to(torch.float32)
     """
     try:
-        return model(inputs)
+        yield
     except RuntimeError as error:
         known = {p.dtype for p in model.parameters() if p.is_floating_point()}
         # only an error is judged: a model may well take integers, or convert by itself

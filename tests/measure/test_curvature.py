@@ -57,6 +57,8 @@ CHAINS = {
                   nn.Linear(5, 3)),
     "nested, kinks, tail": (nn.Sequential(nn.Linear(6, 4), nn.ReLU()), nn.Dropout(0.0),
                             nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())),
+    "in place": (nn.Linear(6, 4), nn.SiLU(inplace=True), nn.Linear(4, 4), nn.ReLU(inplace=True),
+                 nn.Linear(4, 3), nn.ELU(inplace=True)),
 }  # fmt: skip
 
 OTHERS = {
@@ -154,6 +156,46 @@ def test_mirroring_in_blocks(monkeypatch):
         matrix = hessian_matrix(model, F.mse_loss, X, NUMBERS, structured=structured)
         torch.testing.assert_close(matrix, reference, rtol=1e-10, atol=1e-13)
         assert torch.equal(matrix, matrix.T)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.SiLU, nn.Mish, nn.Hardtanh,
+     nn.Hardswish, nn.Threshold],
+)  # fmt: skip
+def test_activations_in_place_give_what_they_give_out_of_place(layer):
+    options = (0.1, 0.0) if layer is nn.Threshold else ()
+
+    def model(inplace):
+        phi = [layer(*options, inplace=inplace) for _ in range(2)]
+        return filled(nn.Flatten(), nn.Linear(6, 5), phi[0], nn.Linear(5, 3), phi[1])
+
+    found = hessian_matrix(model(True), F.mse_loss, X, NUMBERS)
+    expected = hessian_matrix(model(False), F.mse_loss, X, NUMBERS)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("structured", [True, False])
+@pytest.mark.parametrize("several", [True, False])
+def test_a_model_that_begins_in_place_leaves_the_batch_alone(structured, several):
+    """Read three times, the inputs must be the same each time: SiLU is not idempotent."""
+    model = filled(nn.SiLU(inplace=True), nn.Linear(6, 3))
+    x = X.flatten(1).clone()
+    batches = ([x[:8], x[8:]], [NUMBERS[:8], NUMBERS[8:]]) if several else (x, NUMBERS)
+    matrix = hessian_matrix(model, F.mse_loss, *batches, structured=structured)
+    assert torch.equal(x, X.flatten(1))
+    reference = dense(model[1:], F.mse_loss, F.silu(x), NUMBERS)
+    torch.testing.assert_close(matrix, reference, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_inference_mode_changes_nothing(structured):
+    model = filled(nn.Flatten(), *CHAINS["two layers"])
+    expected = hessian_matrix(model, F.cross_entropy, X, CLASSES, structured=structured)
+    with torch.inference_mode():
+        for x, y in ((X, CLASSES), (X.clone(), CLASSES.clone()), ([X], [CLASSES])):
+            found = hessian_matrix(model, F.cross_entropy, x, y, structured=structured)
+            assert torch.equal(found, expected)
 
 
 def test_memory_is_refused_before_it_is_taken():

@@ -314,6 +314,32 @@ def test_wrong_vectors(v, error):
             operator @ v
 
 
+@pytest.mark.parametrize("batches", [(X, Y), ([X[:3], X[3:]], [Y[:3], Y[3:]])])
+def test_vectors_of_inference_mode_and_inside_it(batches):
+    operator = HessianOperator(small(), F.mse_loss, *batches)
+    v, several, loss, gradient = normal(26), normal(26, 3), operator.loss, operator.gradient
+    expected = operator.matvec(v), operator @ several
+    with torch.inference_mode():
+        copies = v.clone(), several.clone()
+        inside = operator.matvec(copies[0]), operator @ copies[1]
+        assert operator.loss == loss
+        assert torch.equal(operator.gradient, gradient)
+        assert all(torch.equal(a, b) for a, b in zip(inside, expected, strict=True))
+    outside = operator.matvec(copies[0]), operator @ copies[1]
+    assert all(torch.equal(a, b) for a, b in zip(outside, expected, strict=True))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_sparse_gradients_are_refused(several):
+    embedding = nn.Sequential(nn.Embedding(5, 2, sparse=True), nn.Linear(2, 2)).double()
+    words = torch.arange(7) % 5
+    batches = ([words, words], [CLASSES, CLASSES]) if several else (words, CLASSES)
+    with pytest.raises(TypeError, match=r"sparse one of 0\.weight: build .* sparse=False"):
+        HessianOperator(embedding, F.cross_entropy, *batches)
+    embedding[0].sparse = False
+    assert HessianOperator(embedding, F.cross_entropy, *batches).shape == (16, 16)
+
+
 def poisoned():
     x = X.clone()
     x[2, 1] = torch.nan

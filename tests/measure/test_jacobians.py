@@ -176,6 +176,7 @@ class Returns(nn.Module):
     [
         (torch.relu, torch.ones(2), TypeError, "model must be"),
         (nn.LazyLinear(2), torch.ones(2), ValueError, "run the model once"),
+        (nn.Linear(2, 1, device="meta"), torch.ones(2), ValueError, "numbers in its parameters"),
         (nn.Linear(2, 1), [1.0, 2.0], TypeError, "x must be"),
         (nn.Linear(2, 1), torch.ones(2, dtype=torch.int64), TypeError, "x must be"),
         (nn.Linear(2, 1), torch.ones(2, dtype=torch.float64), TypeError, "x must be of the model"),
@@ -193,6 +194,16 @@ class Returns(nn.Module):
 def test_bad_input_is_told_what_to_do(function, model, x, error, says):
     with pytest.raises(error, match=says):
         function(model, x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_singular_values_in_half_precision_are_those_of_the_rounded_jacobian(dtype):
+    net = mlp([4, 5, 3], "tanh", generator=seeded(), dtype=torch.float64).to(dtype)
+    x = normal(2, 4).to(dtype)
+    values = singular_values(net, x)
+    assert values.dtype == torch.float32
+    expected = torch.linalg.svdvals(input_output_jacobian(net, x).double())
+    torch.testing.assert_close(values.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_singular_values_of_a_jacobian_that_is_not_finite():

@@ -205,6 +205,18 @@ def test_the_hessian_of_a_network():
         torch.testing.assert_close(found.values, expected, rtol=1e-6, atol=0)
 
 
+def test_inference_mode_changes_nothing():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    x = torch.randn(9, 3, generator=seeded(9), dtype=torch.float64)
+    operator = HessianOperator(model, F.cross_entropy, x, torch.arange(9) % 2)
+    for k in (1, 3):
+        expected = eigenpairs(operator, k)
+        with torch.inference_mode():
+            found = eigenpairs(operator, k)
+            assert torch.equal(found.values, expected.values)
+            assert torch.equal(found.vectors, expected.vectors)
+
+
 def test_same_call_same_answer_and_global_state_untouched():
     matrix = with_spectrum(uniform(50))
     before = torch.random.get_rng_state()

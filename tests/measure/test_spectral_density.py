@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from d2lstab.measure.curvature import spectral_density
+from d2lstab.measure.curvature import HessianOperator, spectral_density
 
 
 def seeded(seed=0):
@@ -65,6 +66,16 @@ def test_products_are_counted_and_chains_end_early():
     zero = spectral_density(torch.zeros(4, 4), generator=seeded(), probes=2)
     assert zero.nodes.tolist() == [0.0, 0.0]
     assert zero.weights.tolist() == [0.5, 0.5]
+
+
+def test_inference_mode_changes_nothing():
+    data = torch.randn(9, 3, generator=seeded(2)), torch.randn(9, 2, generator=seeded(3))
+    operator = HessianOperator(nn.Linear(3, 2), nn.functional.mse_loss, *data)
+    expected = spectral_density(operator, generator=seeded(), probes=3)
+    with torch.inference_mode():
+        found = spectral_density(operator, generator=seeded(), probes=3)
+        assert torch.equal(found.nodes, expected.nodes)
+        assert torch.equal(found.weights, expected.weights)
 
 
 @pytest.mark.parametrize(

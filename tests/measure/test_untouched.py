@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,42 @@ def test_everything_is_put_back(fail):
     assert not any(m.training for m in model.modules())
 
 
+@pytest.mark.parametrize("fail", [False, True])
+def test_what_requires_a_gradient_still_does_and_no_more(fail):
+    model = make()
+    model[2].requires_grad_(False)
+    before = [t.requires_grad for t in [*model.parameters(), *model.buffers()]]
+
+    def disturb():
+        model[0].weight.requires_grad_(False)
+        model[2].weight.requires_grad_(True)
+        model[1].running_mean.add_(model[0].bias)  # with its graph
+        model[1].running_var.requires_grad_(True)
+        if fail:
+            raise RuntimeError("broken")
+
+    if fail:
+        with pytest.raises(RuntimeError, match="broken"), untouched(model):
+            disturb()
+    else:
+        with untouched(model):
+            disturb()
+    now = [*model.parameters(), *model.buffers()]
+    assert [t.requires_grad for t in now] == before
+    assert all(t.is_leaf for t in now)
+    assert model[1].running_mean.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_buffer_that_is_a_view_does_not_stop_the_others():
+    model = make()
+    model.register_buffer("part", torch.zeros(4)[:3])
+    with untouched(model):
+        model.part.add_(model[0].bias)
+        model[0].weight.requires_grad_(False)
+    assert model[0].weight.requires_grad
+    assert not model.part.any()
+
+
 def test_what_did_not_change_is_not_written():
     model = make()
     versions = [t._version for t in [*model.parameters(), *model.buffers()]]
@@ -58,6 +96,23 @@ def test_a_model_without_any_tensor():
 def test_lazy_models_are_refused(model):
     with pytest.raises(ValueError, match="run the model once"):
         checked_model(model)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_models_without_numbers_are_refused(part):
+    """A parameter, or only a buffer, on the meta device."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False))
+    model[part].to("meta")
+    with pytest.raises(ValueError, match=r"numbers .* got Sequential on the meta .*to_empty"):
+        checked_model(model)
+
+
+def test_parameters_of_inference_mode_are_refused():
+    with torch.inference_mode():
+        model = nn.Linear(2, 1)
+    with pytest.raises(ValueError, match=r"got Linear made in torch\.inference_mode"):
+        checked_model(model)
+    assert checked_model(copy.deepcopy(model))
 
 
 def test_only_an_error_is_blamed_on_the_dtype():
