@@ -8,13 +8,17 @@ value in its plain Python type. A wrong type raises `TypeError`, a wrong value
 import math
 import numbers
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
 def _sentence(name: str, required: str, got: object, advice: str) -> str:
-    shown = repr(got)
+    try:
+        shown = repr(got)
+    except ValueError:  # an integer of more digits than Python prints
+        shown = f"{type(got).__name__} of too many digits to show"
     if len(shown) > 80:
         shown = f"{type(got).__name__} {shown[:60]}..."
     return f"{name} must be {required}, got {shown}" + (f": {advice}" if advice else "")
@@ -55,7 +59,10 @@ def _real(value: object, name: str, required: str, advice: str) -> float:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(_sentence(name, required, value, advice))
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond float64, refused by who refuses infinity
+        return -math.inf if value < 0 else math.inf
 
 
 def finite_number(value: object, name: str, advice: str = "") -> float:
@@ -113,12 +120,25 @@ def choice(value: object, name: str, options: Iterable[str], advice: str = "") -
     return value
 
 
+def sequence(value: object, name: str, required: str, advice: str = "") -> list[Any]:
+    """The entries of a list, an array or the like; a string or a tensor without axes has none.
+
+    >>> sequence(torch.tensor(2), "kinks", "a sequence of numbers", "pass (0.0,)")
+    Traceback (most recent call last):
+        ...
+    TypeError: kinks must be a sequence of numbers, got tensor(2): pass (0.0,)
+    """
+    single = isinstance(value, str | bytes) or getattr(value, "ndim", 1) == 0
+    if single or not isinstance(value, Iterable):
+        raise TypeError(_sentence(name, required, value, advice))
+    return list(value)
+
+
 def widths(value: object, name: str = "widths", minimum: int = 2, advice: str = "") -> list[int]:
     """A sequence of at least `minimum` positive integers: the widths of a network's layers."""
     required = f"a list of at least {minimum} positive integers"
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise TypeError(_sentence(name, required, value, advice))
-    sizes = [positive_integer(n, f"{name}[{i}]", advice) for i, n in enumerate(value)]
+    entries = sequence(value, name, required, advice)
+    sizes = [positive_integer(n, f"{name}[{i}]", advice) for i, n in enumerate(entries)]
     if len(sizes) < minimum:
         raise ValueError(_sentence(name, required, value, advice))
     return sizes

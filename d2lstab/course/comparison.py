@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from d2lstab.arguments import positive_integer
+
 __all__ = ["Comparison", "compare", "compare_order"]
 
 
@@ -36,7 +38,10 @@ def _plain(value: object) -> object:
 
 
 def _numbers(value: object, name: str) -> np.ndarray | None:
-    """The value as a float64 array, or None where it is not made of numbers."""
+    """The value as a float64 array, or None where it is not made of numbers.
+
+    Integers that float64 would round stay Python's.
+    """
     plain = _plain(value)
     try:
         array = np.asarray(plain)
@@ -46,7 +51,8 @@ def _numbers(value: object, name: str) -> np.ndarray | None:
         return None
     if array.size == 0:
         raise ValueError(f"{name} must hold at least one number, got none: was the run empty?")
-    return array.astype(np.float64)
+    large = array.dtype.kind in "iu" and not np.all((array >= -(2**53)) & (array <= 2**53))
+    return array.astype(object if large else np.float64)
 
 
 def _shown(value: object) -> str:
@@ -81,7 +87,7 @@ def _texts(claim: object, why: object) -> None:
 
 def _non_negative(value: object, name: str) -> np.ndarray:
     numbers = _numbers(value, name)
-    if numbers is None or not np.all(numbers >= 0) or not np.all(np.isfinite(numbers)):
+    if numbers is None or not np.all((numbers >= 0) & (numbers < np.inf)):
         raise ValueError(
             f"{name} must be a finite number of at least 0, got {value!r}: "
             "derive it from round-off or from the spread of the measurement"
@@ -116,7 +122,8 @@ def compare(
 
     Raises:
         AssertionError: the claim does not hold; the message has both numbers.
-        ValueError: an empty or mismatched measurement, or an impossible tolerance.
+        ValueError, TypeError: an empty or mismatched measurement, an impossible tolerance, or
+            `digits` no positive integer.
 
     >>> held = compare("1.5 to the 100", 1.5**100, 4.0656e17, 1e13, "five digits are given")
     1.5 to the 100
@@ -124,6 +131,8 @@ def compare(
         tolerance: five digits are given
     """
     _texts(claim, why)
+    if digits is not None:
+        positive_integer(digits, "digits", "pass how many significant digits to print")
     allowed = _non_negative(tolerance, "tolerance")
     a, b = _numbers(measured, "measured"), _numbers(predicted, "predicted")
     if a is None or b is None:
@@ -141,8 +150,15 @@ def compare(
                 f"predicted must have the shape of measured, {a.shape}, got {b.shape}: "
                 "pass one prediction for each measurement, or one number for all"
             )
+        if allowed.size > a.size:
+            raise ValueError(
+                f"tolerance must be one number for each of measured, got {allowed.size} for "
+                f"{a.size}: pass equally many, or one number for all"
+            )
+        _check_shapes(a, allowed, "measured and tolerance")
         with np.errstate(invalid="ignore"):
-            holds = bool(np.all((a == b) | (np.abs(a - b) <= allowed)))
+            near = (allowed > 0) & (np.abs(a - b) <= allowed)
+            holds = bool(np.all((a == b) | near))
     if not holds:
         raise AssertionError(
             f"{claim}: predicted {_plain(predicted)}, measured {_plain(measured)}, "
@@ -163,6 +179,16 @@ def _rounded(measured: object, digits: int) -> str:
     return ", ".join(f"{x:.{digits}g}" for x in numbers.ravel())
 
 
+def _check_shapes(first: np.ndarray, second: np.ndarray, names: str) -> None:
+    try:
+        np.broadcast_shapes(first.shape, second.shape)
+    except ValueError:
+        raise ValueError(
+            f"{names} must have one shape, got {first.shape} and {second.shape}: "
+            "pass equally many, or one number for all"
+        ) from None
+
+
 def compare_order(
     claim: str, smaller: object, larger: object, margin: float, why: str
 ) -> Comparison:
@@ -180,7 +206,8 @@ def compare_order(
 
     Raises:
         AssertionError: the order or the margin does not hold (NaN never does).
-        ValueError: a value is not a number, or the margin is negative.
+        ValueError: a value is not a number, the two have different shapes, or the margin is
+            negative or more than one.
 
     >>> held = compare_order("depth hurts", 0.10, 0.91, 0.5, "chance is 0.1")
     depth hurts
@@ -189,12 +216,16 @@ def compare_order(
     """
     _texts(claim, why)
     least = _non_negative(margin, "margin")
+    if least.size != 1:
+        raise ValueError(f"margin must be one number, got {margin!r}: hold each order by itself")
+    least = least.reshape(())
     low, high = _numbers(smaller, "smaller"), _numbers(larger, "larger")
     if low is None or high is None:
         raise ValueError(
             f"smaller and larger must be numbers, got {smaller!r} and {larger!r}: "
             "pass the two measured values"
         )
+    _check_shapes(low, high, "smaller and larger")
     with np.errstate(invalid="ignore"):
         holds = bool(np.all(high - low >= least))
     if not holds:

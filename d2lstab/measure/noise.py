@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from d2lstab.arguments import positive_integer
+from d2lstab.measure.sample_gradients import SampleGradients
+from d2lstab.measure.untouched import checked_model, untouched
 
 __all__ = ["GradientNoise", "gradient_noise"]
 
@@ -40,7 +41,8 @@ def gradient_noise(
 
     Args:
         model: any module that treats the samples of a batch independently; it is measured
-            in the mode it is in and is not changed.
+            in the mode it is in and is not changed. What `torch.func.vmap` cannot batch, such
+            as recurrent layers, is run on one sample after another, which takes longer.
         loss_fn: `loss_fn(outputs, targets)`, a scalar; it is called on single samples, so
             that averaging and summing losses give the same g_i.
         inputs, targets: N samples along the first axis.
@@ -51,9 +53,10 @@ def gradient_noise(
 
     Raises:
         ValueError: batch normalization in train mode or without running statistics, active
-            dropout, data that are empty or of unequal length, no trainable parameter, a
-            loss that is not a scalar or does not depend on the parameters.
-        TypeError: an argument of the wrong kind.
+            dropout or other draws, data that are empty, of unequal length or not finite, no
+            trainable parameter, a loss that is not a scalar or does not depend on the parameters.
+        TypeError: an argument of the wrong kind; inputs of another dtype than the model's;
+            complex parameters; sparse gradients.
 
     Source: McCandlish et al. (2018), the simple noise scale.
 
@@ -65,7 +68,8 @@ def gradient_noise(
     (1.0, 9.0)
     """
     _check(model, loss_fn, inputs, targets)
-    parameters = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    gradients = SampleGradients(model, loss_fn)
+    parameters = gradients.parameters
     if not parameters:
         raise ValueError(
             "model must have parameters that require a gradient, got none: "
@@ -73,61 +77,22 @@ def gradient_noise(
         )
     sample = sum(p.numel() * p.element_size() for p in parameters.values())
     size = max(1, BYTES // sample) if chunk is None else positive_integer(chunk, "chunk")
-    gradients = _per_sample(model, loss_fn, parameters)
     count, scatter = 0, 0.0
     mean = [torch.zeros(p.numel(), dtype=torch.float64) for p in parameters.values()]
-    for x, y in zip(inputs.split(size), targets.split(size), strict=True):
-        total = count + len(x)
-        for i, rows in enumerate(gradients(x, y)):
-            center = rows.mean(0)
-            scatter += _scatter(rows, center)
-            # Chan, Golub and LeVeque (1983): two groups' sums of squares around one mean.
-            step = center.double().cpu() - mean[i]
-            scatter += step.square().sum().item() * count * len(x) / total
-            mean[i] += step * (len(x) / total)
-        count = total
+    with untouched(model):
+        for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+            total = count + len(x)
+            for i, rows in enumerate(gradients(x, y)):
+                center = rows.mean(0)
+                scatter += _scatter(rows, center)
+                # Chan, Golub and LeVeque (1983): two groups' sums of squares around one mean.
+                step = center.double().cpu() - mean[i]
+                scatter += step.square().sum().item() * count * len(x) / total
+                mean[i] += step * (len(x) / total)
+            count = total
     trace, squared_norm = scatter / count, sum(m.square().sum().item() for m in mean)
     scale = trace / squared_norm if squared_norm else (math.inf if trace else math.nan)
     return GradientNoise(trace, squared_norm, scale, count)
-
-
-def _per_sample(
-    model: nn.Module, loss_fn: Loss, parameters: dict[str, Tensor]
-) -> Callable[[Tensor, Tensor], list[Tensor]]:
-    """A function of a chunk of samples: their gradients by each parameter, a row a sample."""
-    frozen = {n: p.detach() for n, p in model.named_parameters() if n not in parameters}
-
-    def loss(trained: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        # Copies, so that a module which writes into its buffers writes into these.
-        buffers = {n: b.detach().clone() for n, b in model.named_buffers()}
-        value = loss_fn(functional_call(model, (trained, frozen, buffers), (x[None],)), y[None])
-        if not isinstance(value, Tensor) or value.ndim != 0:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(
-                f"loss_fn must return a scalar tensor, got {got}: "
-                'average over the batch, for example with reduction="mean"'
-            )
-        return value
-
-    losses = vmap(loss, in_dims=(0, 0, 0))
-
-    def rows(x: Tensor, y: Tensor) -> list[Tensor]:
-        # Each sample has parameters of its own (views of the same numbers), so the gradient of
-        # the sum has a row a sample; torch.func.grad would import torch's compiler.
-        with torch.inference_mode(False), torch.enable_grad():
-            own = {n: p.expand(len(x), *p.shape).requires_grad_() for n, p in parameters.items()}
-            total = losses(own, x, y).sum()
-            if not total.requires_grad:
-                raise ValueError(
-                    "the loss must depend on the model's parameters, got one that does not: "
-                    "compute it with torch operations, without detach() and no_grad()"
-                )
-            found = torch.autograd.grad(
-                total, list(own.values()), allow_unused=True, materialize_grads=True
-            )
-        return [g.reshape(len(x), -1) for g in found]
-
-    return rows
 
 
 def _scatter(rows: Tensor, center: Tensor) -> float:
@@ -144,8 +109,12 @@ def _squared_norm(rows: Tensor) -> float:
 
 
 def _check(model: Any, loss_fn: Any, inputs: Any, targets: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}: pass one")
+    for name, p in checked_model(model).named_parameters():
+        if p.is_complex():
+            raise TypeError(
+                f"model must have real parameters, got {name} of {p.dtype}: "
+                "hold its real and imaginary part as two parameters"
+            )
     if not callable(loss_fn):
         raise TypeError(
             f"loss_fn must be a function of outputs and targets, got {type(loss_fn).__name__}: "
@@ -159,8 +128,10 @@ def _check(model: Any, loss_fn: Any, inputs: Any, targets: Any) -> None:
                 f"{name} must hold at least one sample along the first axis, "
                 f"got shape {tuple(tensor.shape)}: pass (samples, ...)"
             )
-        if tensor.is_floating_point() and bool(tensor.isnan().any()):
-            raise ValueError(f"{name} must be free of NaN, got some: clean the data first")
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(
+                f"{name} must be finite, got NaN or infinite values: clean the data first"
+            )
     if len(inputs) != len(targets):
         raise ValueError(
             f"inputs and targets must be equally many, got {len(inputs)} and {len(targets)}: "

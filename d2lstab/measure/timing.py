@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from d2lstab.arguments import positive_integer
+from d2lstab.measure.loss_gradient import check_dependence, scalar_loss
+from d2lstab.measure.untouched import model_output
 
 __all__ = ["BatchTimes", "time_batches"]
 
@@ -54,8 +56,9 @@ def time_batches(
 
     Raises:
         ValueError: no batch size, one below 1 or above the number of inputs, data that are
-            empty or of unequal length, a loss that is not a scalar, no trainable parameter.
-        TypeError: an argument of the wrong kind.
+            empty or of unequal length, no trainable parameter, a loss that is not a real scalar
+            or does not depend on the parameters.
+        TypeError: an argument of the wrong kind; inputs of another dtype than the model's.
 
     >>> x = torch.zeros(10, 3)
     >>> times = time_batches(nn.Linear(3, 1), nn.functional.mse_loss, x, x[:, :1], [1, 4])
@@ -67,7 +70,8 @@ def time_batches(
     epoch = len(inputs) if samples is None else positive_integer(samples, "samples")
     sizes = _sizes(batch_sizes, len(inputs))
     device = inputs.device
-    with _random_state_kept(device):
+    with _random_state_kept(device), torch.inference_mode(False), torch.enable_grad():
+        inputs, targets = (t.clone() if t.is_inference() else t for t in (inputs, targets))
         twin = copy.deepcopy(model)
         optimizer = torch.optim.SGD([p for p in twin.parameters() if p.requires_grad], lr=1e-6)
 
@@ -76,8 +80,9 @@ def time_batches(
             start = _clock(device)
             x, y = inputs[begin : begin + size], targets[begin : begin + size]
             optimizer.zero_grad()
-            with torch.enable_grad():
-                _scalar(loss_fn(twin(x), y)).backward()
+            loss = scalar_loss(loss_fn(model_output(twin, x), y))
+            check_dependence(loss)
+            loss.backward()
             optimizer.step()
             return _clock(device) - start
 
@@ -101,16 +106,6 @@ def _clock(device: torch.device) -> float:
 def _random_state_kept(device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
-
-
-def _scalar(loss: Any) -> Tensor:
-    if not isinstance(loss, Tensor) or loss.ndim != 0:
-        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise ValueError(
-            f"loss_fn must return a scalar tensor, got {got}: "
-            'average over the batch, for example with reduction="mean"'
-        )
-    return loss
 
 
 def _sizes(batch_sizes: Any, most: int) -> tuple[int, ...]:

@@ -70,7 +70,9 @@ def _each(grads: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(grads)
     if isinstance(grads, Mapping):
         return {name: change(g) for name, g in grads.items()}
-    return type(grads)(change(g) for g in grads)
+    changed = [change(g) for g in grads]
+    # a namedtuple takes its fields one by one
+    return grads._make(changed) if hasattr(grads, "_make") else type(grads)(changed)
 
 
 def _tensors(grads: Any) -> list[Tensor]:

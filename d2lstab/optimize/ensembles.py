@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from d2lstab.arguments import positive_integer
+from d2lstab.measure.loss_gradient import check_dense, check_dependence
+from d2lstab.measure.untouched import checked_model, model_output, untouched
 from d2lstab.optimize.minibatches import endless, source_of_batches
 from d2lstab.optimize.rule import Rule
 from d2lstab.optimize.stacked_loss import stacked_loss
@@ -55,12 +57,14 @@ def train_ensemble(
         diverges does not disturb the others; its losses turn NaN or infinite.
 
     Running statistics (BatchNorm) are kept a member; parameters that do not require a
-    gradient stay. Dropout in train mode is refused by `torch.func.vmap`: it has no generator.
+    gradient stay. Dropout in train mode is refused, for it has no generator; so is what
+    `torch.func.vmap` cannot batch, recurrent layers (LSTM, GRU, RNN) among others: use `train`.
 
     Raises:
         ValueError: no model, architectures that differ, a loss that is not a scalar or does
-            not depend on the parameters; no updates; a batch larger than the data.
-        TypeError: an argument of the wrong kind.
+            not depend on the parameters; no updates; a batch larger than the data; dropout.
+        TypeError: an argument of the wrong kind; inputs of another dtype than the models';
+            sparse gradients; layers that cannot be batched.
 
     >>> pair = [nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(2)]
     >>> for start, model in enumerate(pair):
@@ -74,33 +78,64 @@ def train_ensemble(
     """
     members = _checked(models, loss_fn, rule)
     updates = positive_integer(updates, "updates", "pass the number of steps")
-    source = _source(data, batch_size, generator)
-    base, stacked, fixed, buffers = _stacked(members)
-
-    losses_of = stacked_loss(base, loss_fn)
-    state, losses = rule.init(stacked), []
     with torch.inference_mode(False), torch.no_grad():
+        source = _source(data, batch_size, generator)
+        base, stacked, fixed, buffers = _stacked(members)
+        losses_of = stacked_loss(base, loss_fn)
+        state, losses = rule.init(stacked), []
         for made, (inputs, targets) in enumerate(endless(source)):
             if made == updates:
                 break
-            # No member's loss depends on another's parameters, so the gradient of the sum is
-            # theirs; torch.func.grad inside of vmap would import torch's compiler.
-            with torch.enable_grad():
-                moving = {name: p.detach().requires_grad_() for name, p in stacked.items()}
-                values, buffers = losses_of(moving | fixed, buffers, inputs, targets)
-                if not values.requires_grad:
-                    raise ValueError(
-                        "the loss must depend on the models' parameters, got one that does not: "
-                        "compute it from the outputs, without detach() and no_grad()"
-                    )
-                gradients = torch.autograd.grad(
-                    values.sum(), list(moving.values()), allow_unused=True, materialize_grads=True
-                )
+            moving = {name: p.detach().requires_grad_() for name, p in stacked.items()}
+            try:
+                with torch.enable_grad():
+                    values, buffers = losses_of(moving | fixed, buffers, inputs, targets)
+                    gradients = _gradients(values, moving)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                raise _not_together(base, loss_fn, inputs, targets, error) from error
             buffers = {name: b.detach() for name, b in buffers.items()}
-            change, state = rule.update(dict(zip(stacked, gradients, strict=True)), state, stacked)
+            change, state = rule.update(gradients, state, stacked)
             stacked = {name: p + change[name] for name, p in stacked.items()}
             losses.append(values.detach())
-    return Ensemble(_filled(members, stacked, buffers), stacked | fixed, torch.stack(losses))
+        trained = _filled(members, stacked, buffers)
+    return Ensemble(trained, stacked | fixed, torch.stack(losses))
+
+
+def _gradients(values: Tensor, moving: dict[str, Tensor]) -> dict[str, Tensor]:
+    check_dependence(values, "models'")
+    # No member's loss depends on another's parameters, so the gradient of the sum is theirs;
+    # torch.func.grad inside of vmap would import torch's compiler.
+    found = torch.autograd.grad(
+        values.sum(), list(moving.values()), allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(moving, found, strict=True))
+
+
+def _not_together(
+    base: nn.Module,
+    loss_fn: Callable[[Any, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    error: RuntimeError,
+) -> Exception:
+    """Why the members could not be called at once; what one alone raises is raised here."""
+    if "random operation" in str(error):
+        return ValueError(
+            f"models must be deterministic in train mode, got {type(base).__name__} with dropout "
+            "or other draws: leave them out, or train one model after another with train"
+        )
+    with untouched(base), torch.enable_grad():
+        needed = {name: p for name, p in base.named_parameters() if p.requires_grad}
+        loss = loss_fn(model_output(base, inputs), targets)
+        found = torch.autograd.grad(loss, list(needed.values()), allow_unused=True)
+        pairs = zip(needed, found, strict=True)
+        check_dense({name: g for name, g in pairs if g is not None})
+    return TypeError(
+        f"models must be of layers that torch.func.vmap can batch, got {type(base).__name__}: "
+        f"{str(error).splitlines()[0]} Train one model after another with train"
+    )
 
 
 def _checked(models: Any, loss_fn: Any, rule: Any) -> list[nn.Module]:
@@ -117,6 +152,7 @@ def _checked(models: Any, loss_fn: Any, rule: Any) -> list[nn.Module]:
             raise TypeError(
                 f"models must be torch.nn.Modules, got {type(model).__name__}: pass modules"
             )
+        checked_model(model)
     first = _signature(members[0])
     if not any(p.requires_grad for p in members[0].parameters()):
         raise ValueError("models must have parameters to train, got none that requires a gradient")

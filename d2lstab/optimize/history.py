@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from d2lstab.measure.loss_gradient import scalar_loss
+from d2lstab.measure.untouched import model_output
 from d2lstab.optimize.minibatches import Accuracy
 
-__all__ = ["History", "Notes", "in_mode", "scalar_loss"]
+__all__ = ["History", "Notes", "in_mode"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,21 +42,6 @@ def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, mode in before:
             module.training = mode
-
-
-def scalar_loss(loss: Any) -> Tensor:
-    """The loss, if it is one real number."""
-    if not isinstance(loss, Tensor):
-        raise TypeError(
-            f"loss_fn must return a scalar tensor, got {type(loss).__name__}: "
-            "pass a function such as torch.nn.functional.cross_entropy"
-        )
-    if loss.ndim != 0 or not loss.is_floating_point():
-        raise ValueError(
-            f"loss_fn must return a real scalar, got shape {tuple(loss.shape)} of {loss.dtype}: "
-            'average over the batch, for example with reduction="mean"'
-        )
-    return loss
 
 
 @dataclass(slots=True)
@@ -99,7 +86,9 @@ class Notes:
 
     def _examine(self, name: str, inputs: Tensor, targets: Tensor) -> None:
         with torch.no_grad():
-            outputs = self.model(inputs)
+            outputs = model_output(
+                self.model, inputs, "inputs" if name == "train" else f"{name} inputs"
+            )
             loss = scalar_loss(self.loss_fn(outputs, targets)).item()
             share = self.accuracy(outputs, targets)
         self.curves.setdefault(f"{name}_loss", []).append(loss)

@@ -89,6 +89,9 @@ def checked_pair(pair: Any, name: str) -> tuple[Tensor, Tensor]:
             f"{name} targets must be floating-point numbers or int64 classes, "
             f"got {targets.dtype}: convert them with .long() or .float()"
         )
+    # outside of inference mode autograd wants tensors that were not made inside it
+    fresh = not torch.is_inference_mode_enabled()
+    inputs, targets = (t.clone() if t.is_inference() and fresh else t for t in (inputs, targets))
     return inputs, targets
 
 

@@ -4,6 +4,7 @@ The arithmetic uses operators alone, so that it moves tensors and, for the fast
 descent on small surfaces, numpy arrays.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -59,10 +60,15 @@ def elementwise_rule(lr: Rate, slots: tuple[str, ...], step: Arithmetic) -> Rule
         nothing = _zeros(params)  # one for all slots: no update changes it
         return {"step": 0} | dict.fromkeys(slots, nothing)
 
-    def update(grads: Any, state: Mapping[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
-        made = state["step"]
-        rate = fixed if schedule is None else float(schedule(made))
-        memory = [state[slot] for slot in slots]
+    def moved(grads: Any, state: Mapping[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
+        try:
+            made = state["step"]
+            memory = [state[slot] for slot in slots]
+        except KeyError as error:
+            raise _foreign(error.args[0]) from error
+        except TypeError as error:
+            raise TypeError(f"{_FROM_INIT} {type(state).__name__}: call it first") from error
+        rate = fixed if schedule is None else _rate(schedule(made), made)
         if not isinstance(grads, Mapping):
             _check_shapes(grads, params)
             change, new = step(grads, params, tuple(memory), rate, made + 1)
@@ -74,11 +80,21 @@ def elementwise_rule(lr: Rate, slots: tuple[str, ...], step: Arithmetic) -> Rule
         updates, after = {}, {slot: {} for slot in slots}  # type: ignore[var-annotated]
         for name, gradient in grads.items():
             _check_shapes(gradient, params[name])
-            old = tuple(slot[name] for slot in memory)
+            try:
+                old = tuple(slot[name] for slot in memory)
+            except (KeyError, TypeError, IndexError) as error:
+                raise _foreign(name) from error
             updates[name], new = step(gradient, params[name], old, rate, made + 1)
             for slot, value in zip(slots, new, strict=True):
                 after[slot][name] = value
         return updates, {"step": made + 1} | after
+
+    def update(grads: Any, state: Mapping[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
+        if isinstance(params, np.ndarray):
+            return moved(grads, state, params)
+        # parameters require a gradient, and a memory of them would keep every step's graph
+        with torch.no_grad():
+            return moved(grads, state, params)
 
     return ElementwiseRule(init, update)
 
@@ -129,8 +145,34 @@ def _zeros(params: Any) -> Any:
     return torch.zeros_like(params, requires_grad=False)
 
 
+def _rate(rate: Any, made: int) -> float:
+    if type(rate) is float and 0 <= rate < math.inf:  # a hundred thousand updates pass here
+        return rate
+    return non_negative_number(rate, "lr", f"the schedule gave it at step {made}")
+
+
+_FROM_INIT = "state must come from this rule's init(params), got"
+
+
+def _foreign(missing: str) -> ValueError:
+    advice = "pass what init or the last update returned"
+    return ValueError(f"{_FROM_INIT} one without {missing!r}: {advice}")
+
+
 def _check_shapes(gradient: Any, parameter: Any) -> None:
-    if gradient.shape != parameter.shape:
+    try:
+        alike = gradient.shape == parameter.shape
+    except AttributeError:
+        if hasattr(gradient, "shape"):
+            raise ValueError(
+                "grads must have the structure of params, got a tensor for "
+                f"{type(parameter).__name__}: pass a dict for a dict, a tensor for a tensor"
+            ) from None
+        raise TypeError(
+            f"grads must be a tensor for each parameter, got {type(gradient).__name__}: "
+            "pass torch.zeros_like(p) for a parameter that the loss does not use"
+        ) from None
+    if not alike:
         raise ValueError(
             f"grads must have the shapes of params, got {tuple(gradient.shape)} for "
             f"{tuple(parameter.shape)}: pass the gradient by these parameters"

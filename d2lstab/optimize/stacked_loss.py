@@ -30,7 +30,7 @@ def stacked_loss(base: nn.Module, loss_fn: Callable[[Any, Tensor], Tensor]) -> S
         loss_fn: `loss_fn(outputs, targets)` of one member, a scalar.
 
     Raises, when it is called:
-        ValueError: a loss that is not a scalar.
+        ValueError: a loss that is not a real scalar.
 
     >>> both = stacked_loss(nn.Sequential(nn.Linear(1, 1, bias=False)), nn.functional.mse_loss)
     >>> weights = {"0.weight": torch.tensor([[[1.0]], [[3.0]]])}
@@ -45,6 +45,8 @@ def stacked_loss(base: nn.Module, loss_fn: Callable[[Any, Tensor], Tensor]) -> S
             raise ValueError(
                 f"the loss must be a scalar, got {shape}: reduce it with .mean() or .sum()"
             )
+        if value.is_complex():
+            raise ValueError(f"the loss must be real, got {value.dtype}: return a mean of .abs()")
         return value.reshape(())
 
     if _is_chain(base):

@@ -10,7 +10,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import TensorDataset
 
 from d2lstab.arguments import positive_integer
-from d2lstab.optimize.history import History, Notes, in_mode, scalar_loss
+from d2lstab.measure.loss_gradient import check_dense, check_dependence, scalar_loss
+from d2lstab.measure.untouched import model_output
+from d2lstab.optimize.history import History, Notes, in_mode
 from d2lstab.optimize.minibatches import (
     Accuracy,
     Batches,
@@ -91,7 +93,8 @@ def train(
         ValueError: neither or both of epochs and updates; data that are empty, of
             unequal length or NaN; a batch larger than the data; a loss that is not a
             scalar or does not depend on the parameters; another model's optimizer.
-        TypeError: an argument of the wrong kind.
+        TypeError: an argument of the wrong kind; inputs of another dtype than the model's;
+            sparse gradients.
 
     >>> line = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     >>> _ = nn.init.zeros_(line.weight)
@@ -104,29 +107,32 @@ def train(
     [1.0, 0.25, 0.0625]
     """
     check_functions(model, loss_fn, {"transform": transform, "accuracy": accuracy, "watch": watch})
-    source = source_of_batches(data, batch_size, generator, drop_last)
-    total = total_updates(epochs, updates, len(source))
     if evaluate_every is not None:
         positive_integer(evaluate_every, "evaluate_every", "pass a number of updates")
-    examined = {"train": (source.inputs, source.targets)} if isinstance(source, Minibatches) else {}
-    if validation is not None:
-        examined["validation"] = checked_pair(validation, "validation")
-    parameters = trained_parameters(model, optimizer)
-    move = _mover(parameters, optimizer, scheduler)
-    notes = Notes(model, loss_fn, examined, accuracy or class_accuracy, watch)
-    every = evaluate_every or len(source)
-    with _returned(model), progress(total) as show:
-        notes.evaluate(0)
-        for made, (inputs, targets) in enumerate(endless(source)):
-            loss, gradients = _loss_and_gradients(model, loss_fn, parameters, inputs, targets)
-            notes.batch(loss, gradients)
-            if notes.diverged_at is None:
-                move(_transformed(gradients, transform))
-                show(made + 1, notes.losses[-1])
-                if (made + 1) % every == 0 or made + 1 == total:
-                    notes.evaluate(made + 1)
-            if notes.diverged_at is not None or made + 1 == total:
-                break
+    with torch.inference_mode(False), torch.set_grad_enabled(torch.is_grad_enabled()):
+        source = source_of_batches(data, batch_size, generator, drop_last)
+        total = total_updates(epochs, updates, len(source))
+        every = evaluate_every or len(source)
+        examined = {}
+        if isinstance(source, Minibatches):
+            examined["train"] = (source.inputs, source.targets)
+        if validation is not None:
+            examined["validation"] = checked_pair(validation, "validation")
+        parameters = trained_parameters(model, optimizer)
+        move = _mover(parameters, optimizer, scheduler)
+        notes = Notes(model, loss_fn, examined, accuracy or class_accuracy, watch)
+        with _returned(model), progress(total) as show:
+            notes.evaluate(0)
+            for made, (inputs, targets) in enumerate(endless(source)):
+                loss, gradients = _loss_and_gradients(model, loss_fn, parameters, inputs, targets)
+                notes.batch(loss, gradients)
+                if notes.diverged_at is None:
+                    move(_transformed(gradients, transform))
+                    show(made + 1, notes.losses[-1])
+                    if (made + 1) % every == 0 or made + 1 == total:
+                        notes.evaluate(made + 1)
+                if notes.diverged_at is not None or made + 1 == total:
+                    break
     return notes.history(len(source))
 
 
@@ -138,14 +144,11 @@ def _loss_and_gradients(
     targets: Tensor,
 ) -> tuple[Tensor, Gradients]:
     with torch.enable_grad():
-        loss = scalar_loss(loss_fn(model(inputs), targets))
-        if not loss.requires_grad:
-            raise ValueError(
-                "the loss must depend on the model's parameters, got one that does not: "
-                "compute it with torch operations, without detach() and no_grad()"
-            )
+        loss = scalar_loss(loss_fn(model_output(model, inputs), targets))
+        check_dependence(loss)
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     gradients = {name: g for name, g in zip(parameters, found, strict=True) if g is not None}
+    check_dense(gradients)
     return loss.detach(), gradients
 
 

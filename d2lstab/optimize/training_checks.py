@@ -5,6 +5,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from d2lstab.arguments import positive_integer
+from d2lstab.measure.untouched import checked_model
 from d2lstab.optimize.rules import Rule
 
 __all__ = ["check_functions", "check_scheduler", "total_updates", "trained_parameters"]
@@ -60,6 +61,8 @@ def trained_parameters(
             f"optimizer must be a torch.optim.Optimizer or a Rule, got {type(optimizer).__name__}: "
             "pass torch.optim.SGD(model.parameters(), lr=0.1), for example"
         )
+    else:
+        checked_model(model)  # torch's optimizers wait for lazy parameters, a rule does not
     if not learnable:
         raise ValueError(
             "model must have parameters that require a gradient, got none: "

@@ -13,6 +13,7 @@ from d2lstab.arguments import (
     positive_integer,
     positive_number,
     random_generator,
+    sequence,
 )
 from d2lstab.specimens.surface import Surface
 
@@ -206,7 +207,8 @@ def two_feature_regression(inputs: Tensor, weights: tuple[float, float] = (1.0, 
     floating_tensor(inputs, "inputs", "pass shape (N, 2)")
     if inputs.dim() != 2 or inputs.shape[1] != 2:
         raise ValueError(f"inputs must be of shape (N, 2), got {tuple(inputs.shape)}: two features")
-    if len(weights) != 2:
-        raise ValueError(f"weights must be two numbers, got {len(weights)}: pass (1.0, 1.0), say")
-    answer = [finite_number(w, f"weights[{i}]") for i, w in enumerate(weights)]
+    two = sequence(weights, "weights", "two numbers", "pass (1.0, 1.0), say")
+    if len(two) != 2:
+        raise ValueError(f"weights must be two numbers, got {len(two)}: pass (1.0, 1.0), say")
+    answer = [finite_number(w, f"weights[{i}]") for i, w in enumerate(two)]
     return least_squares(inputs, inputs @ torch.tensor(answer, dtype=torch.float64).to(inputs))

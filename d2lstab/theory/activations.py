@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from d2lstab.arguments import choice, finite_number, natural_number, positive_number
+from d2lstab.arguments import choice, finite_number, natural_number, positive_number, sequence
 from d2lstab.elementwise import ACTIVATIONS, Activation, activation
 from d2lstab.theory.gaussian_integrals import (
     breakpoints,
@@ -59,11 +59,10 @@ def known_kinks(phi: Activation, kinks: Iterable[float] = ()) -> tuple[float, ..
     >>> known_kinks("hardtanh")
     (-1.0, 1.0)
     """
-    if isinstance(kinks, str) or not isinstance(kinks, Iterable):
-        raise TypeError(f"kinks must be a sequence of numbers, got {kinks!r}: pass (0.0,)")
+    known = sequence(kinks, "kinks", "a sequence of numbers", "pass (0.0,)")
     named = KINKS.get(phi, {}) if isinstance(phi, str) else {}
     advice = "pass the x where phi or phi' jumps"
-    return tuple(sorted({*named, *(finite_number(kink, "kinks", advice) for kink in kinks)}))
+    return tuple(sorted({*named, *(finite_number(kink, "kinks", advice) for kink in known)}))
 
 
 def moments(phi: Activation, variance: float = 1.0, kinks: Iterable[float] = ()) -> Moments:
@@ -188,11 +187,8 @@ def taylor_polynomial(
     >>> taylor_polynomial([0.0, 1.0, 0.5], 3.0, at=1.0)  # 2 + 2^2 / 2
     4.0
     """
-    if isinstance(coefficients, str) or not isinstance(coefficients, Iterable):
-        raise TypeError(
-            f"coefficients must be a sequence of numbers, got {coefficients!r}: c_0 first"
-        )
-    terms = [finite_number(c, "coefficients", "pass finite numbers") for c in coefficients]
+    known = sequence(coefficients, "coefficients", "a sequence of numbers", "c_0 first")
+    terms = [finite_number(c, "coefficients", "pass finite numbers") for c in known]
     if not terms:
         raise ValueError("coefficients must be at least one number, got none: pass c_0 first")
     at = finite_number(at, "at", "pass the point of expansion")
@@ -231,7 +227,8 @@ def _derivatives(phi: Activation, order: int, points: Tensor) -> np.ndarray:
 
 def _function_coefficients(phi: Activation, order: int, at: float) -> np.ndarray:
     """By automatic differentiation, refusing where a derivative jumps at `at`."""
-    value_and_slope(phi, np.array([at]))  # refuses what is not element-wise or differentiable
+    # Refuses what is not element-wise or differentiable, which a single point cannot tell.
+    value_and_slope(phi, at + np.array([0.0, *np.linspace(-1, 1, 24)]))
     step = 1e-7 * max(1.0, abs(at))
     offsets = [0.0, -step, -2 * step, step, 2 * step, -0.3, 0.3, -1.0, 1.0]
     found = _derivatives(phi, max(order, 1), at + torch.tensor(offsets, dtype=torch.float64))

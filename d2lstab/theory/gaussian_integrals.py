@@ -17,6 +17,7 @@ __all__ = ["HORIZON", "breakpoints", "integrate", "root_density", "smooth", "val
 HORIZON = 38.0  # the normal density at 38 standard deviations is 1e-314
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _PANELS_AT_MOST = 20_000
+_COMPARED = 50  # points at which a function's being element-wise is looked at
 _SCALES = (1.0, 2.0, 4.0, 6.0, 9.0, 14.0, 22.0)  # the density's own, in standard deviations
 
 
@@ -78,30 +79,68 @@ def value_and_slope(phi: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndar
     """phi(x) and phi'(x) in float64 for an array of any shape.
 
     Raises:
-        TypeError: phi is not element-wise, or torch cannot differentiate it.
+        TypeError: phi is not element-wise, or torch cannot differentiate it. A single point
+            shows neither.
     """
     function = smooth(phi)
     with torch.inference_mode(False), torch.enable_grad():
-        points = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).requires_grad_()
-        value = function(points.clone())  # a clone: phi may work in place
-        if not isinstance(value, Tensor) or value.shape != points.shape:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(
-                f"phi must be element-wise, got {got} for a tensor of shape "
-                f"{tuple(points.shape)}: return a tensor of the input's shape"
-            )
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        points = torch.from_numpy(x).requires_grad_()
+        value = _values(function, points)
+        if not isinstance(phi, str):
+            _check_elementwise(function, x, value)
         if value.requires_grad:
             slope = torch.autograd.grad(value.sum(), points, allow_unused=True)[0]
         elif bool((value == value.flatten()[0]).all()):
             slope = None
         else:
-            raise TypeError(
-                "phi must be differentiable by torch, got a result without gradient: "
-                "write phi with torch functions, without detach, numpy or no_grad"
-            )
+            raise TypeError(_NO_SLOPE)
     if slope is None:
         slope = torch.zeros_like(points)
     return value.detach().double().numpy(), slope.detach().numpy()
+
+
+_NO_SLOPE = (
+    "phi must be differentiable by torch, got a result without gradient: "
+    "write phi with torch functions, without detach, numpy or no_grad"
+)
+
+
+def _values(function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    try:
+        value = function(points.clone())  # a clone: phi may work in place
+    except RuntimeError as error:
+        if "numpy()" in str(error):  # torch's words for a tensor that is to be differentiated
+            raise TypeError(_NO_SLOPE) from error
+        raise
+    if not isinstance(value, Tensor) or value.shape != points.shape:
+        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(
+            f"phi must be element-wise, got {got} for a tensor of shape "
+            f"{tuple(points.shape)}: return a tensor of the input's shape"
+        )
+    return value
+
+
+def _check_elementwise(function: Callable[[Tensor], Tensor], x: np.ndarray, value: Tensor) -> None:
+    """Of some of the points every third must keep its value when the others are moved."""
+    every = slice(None, None, 1 + x.size // _COMPARED)
+    some = x.ravel()[every].copy()
+    some[1::3] += 1
+    some[2::3] += 1
+    with torch.no_grad():
+        found = _values(function, torch.from_numpy(some)).double().numpy(force=True)[::3]
+    expected = value.double().numpy(force=True).ravel()[every][::3]
+    if np.array_equal(found, expected, equal_nan=True):
+        return
+    # Another path through the same kernel may round differently, where phi cancels too.
+    loose = 1e-9 if value.dtype == torch.float64 else 1e-3
+    scale = np.nan_to_num(np.abs(expected), posinf=0.0).max()
+    if not np.allclose(found, expected, rtol=loose, atol=loose / 1000 * scale, equal_nan=True):
+        raise TypeError(
+            "phi must be element-wise, got values that change with the other entries of its "
+            "tensor, or from call to call: leave softmax, means and random numbers out of it"
+        )
 
 
 def _panels(

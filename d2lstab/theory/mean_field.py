@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scipy.optimize import brentq
 
 from d2lstab.elementwise import Activation
+from d2lstab.theory.activations import known_kinks
 from d2lstab.theory.mean_field_correlation import (
     correlation_fixed_point,
     correlation_map,
@@ -71,7 +72,7 @@ def critical_weight_variance(sb2: float, phi: Activation, kinks: Iterable[float]
     2.0
     """
     _, sb2 = variances(1.0, sb2, phi)
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     rate = homogeneous_rate(1.0, phi)
     if rate is not None:
         return 1 / rate
@@ -119,7 +120,7 @@ def depth_scales(
     0.5
     """
     sw2, sb2 = variances(sw2, sb2, phi)
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     chi = slope(sw2, sb2, phi, kinks)
     pair, scale = settled_pair(sw2, sb2, phi, kinks)
     gap = settled_gap(pair, scale)

@@ -40,7 +40,7 @@ def correlation_map(
     """
     c = number_between(c, "c", -1, 1, "pass a correlation")
     sw2, sb2 = variances(sw2, sb2, phi)
-    pair, scale = settled_pair(sw2, sb2, phi, tuple(kinks))
+    pair, scale = settled_pair(sw2, sb2, phi, known_kinks(phi, kinks))
     return 1 - scale * pair.difference(1 - c)
 
 
@@ -65,7 +65,7 @@ def correlation_fixed_point(
     1.0
     """
     sw2, sb2 = variances(sw2, sb2, phi)
-    return 1 - settled_gap(*settled_pair(sw2, sb2, phi, tuple(kinks)))
+    return 1 - settled_gap(*settled_pair(sw2, sb2, phi, known_kinks(phi, kinks)))
 
 
 def settled_pair(

@@ -47,7 +47,7 @@ def length_map(
     """
     q = non_negative_number(q, "q", "pass the pre-activation's variance")
     sw2, sb2 = variances(sw2, sb2, phi)
-    return sw2 * moments_at(phi, q, tuple(kinks)).second + sb2
+    return sw2 * moments_at(phi, q, known_kinks(phi, kinks)).second + sb2
 
 
 def fixed_point(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] = ()) -> float:
@@ -75,7 +75,7 @@ def fixed_point(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] 
         return _homogeneous_fixed_point(rate, sw2, sb2, phi)
     if isinstance(phi, str):  # a name never changes its meaning
         return _remembered_fixed_point(sw2, sb2, phi, known_kinks(phi, kinks))
-    return _solved_fixed_point(sw2, sb2, phi, tuple(kinks))
+    return _solved_fixed_point(sw2, sb2, phi, known_kinks(phi, kinks))
 
 
 def slope(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] = ()) -> float:
@@ -99,7 +99,7 @@ def slope(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float] = ()) 
     rate = homogeneous_rate(sw2, phi)
     if rate is not None:
         return rate
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     return sw2 * moments_at(phi, fixed_point(sw2, sb2, phi, kinks), kinks).derivative_second
 
 
@@ -112,7 +112,7 @@ def length_slope(sw2: float, sb2: float, phi: Activation, kinks: Iterable[float]
     rate = homogeneous_rate(sw2, phi)
     if rate is not None:
         return rate
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     q = fixed_point(sw2, sb2, phi, kinks)
     if q == 0:
         return sw2 * moments_at(phi, 0.0, kinks).derivative_second

@@ -14,6 +14,7 @@ from d2lstab.arguments import (
     positive_integer,
 )
 from d2lstab.elementwise import Activation
+from d2lstab.theory.activations import known_kinks
 from d2lstab.theory.variance import moments_at
 
 __all__ = ["ResidualProfile", "path_shares", "residual_log_variance", "residual_profile"]
@@ -74,7 +75,7 @@ def residual_profile(
     second = non_negative_number(
         input_second_moment, "input_second_moment", "pass the mean square of the input"
     )
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     forward, slopes = np.full(depth + 1, second), np.ones(depth + 1)
     with np.errstate(over="ignore"):
         for block in range(depth):

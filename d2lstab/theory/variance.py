@@ -10,7 +10,7 @@ from torch import Tensor
 from d2lstab.arguments import non_negative_number, positive_integer
 from d2lstab.arguments import widths as layer_widths
 from d2lstab.elementwise import Activation
-from d2lstab.theory.activations import Moments, moments
+from d2lstab.theory.activations import Moments, known_kinks, moments
 from d2lstab.theory.gaussian_integrals import value_and_slope
 
 __all__ = [
@@ -190,7 +190,7 @@ def variance_profile(
     second = non_negative_number(
         input_second_moment, "input_second_moment", "pass the mean square of the inputs"
     )
-    kinks = tuple(kinks)
+    kinks = known_kinks(phi, kinks)
     forward, slopes = np.zeros(layers), np.ones(layers)
     for layer in range(layers):
         variance = sizes[layer] * weights[layer] * second + biases[layer]

@@ -102,3 +102,41 @@ def test_an_order_without_a_margin_says_why_it_is_expected(capsys):
 def test_a_cell_that_ends_with_a_comparison_shows_it_once():
     held = compare("once", 1, 1, 0, "exact")
     assert held._ipython_display_() is None
+
+
+def test_integers_beyond_float64_are_compared_as_integers(capsys):
+    big = 2**60
+    for measured, predicted in (
+        (big + 1, big),
+        (big + 1, float(big)),
+        (torch.tensor([3, big + 1]), [3, big]),
+        (np.array([2**64 - 1], dtype=np.uint64), [2**64 - 2]),
+    ):
+        with pytest.raises(AssertionError):
+            compare("equal", measured, predicted, 0, "exact")
+    compare("equal", big + 1, big + 1, 0, "exact", digits=3)
+    assert "predicted 1.15e+18, measured 1.15e+18, the same: holds" in capsys.readouterr().out
+    compare("close", [big + 1, 0], [big, 0], 1, "one apart")
+    compare_order("above", big, big + 1, 1, "one apart")
+    with pytest.raises(AssertionError):
+        compare_order("above", big + 1, big, 0, "none")
+
+
+def test_shapes_that_do_not_fit_are_told():
+    words = r"measured and tolerance must have one shape, got \(3,\) and \(2,\)"
+    with pytest.raises(ValueError, match=words):
+        compare("all", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [0.1, 0.2], "two for three")
+    with pytest.raises(ValueError, match="one number for each of measured, got 2 for 1"):
+        compare("one", 1.0, 1.0, [0.1, 0.2], "two for one")
+    words = r"smaller and larger must have one shape, got \(2,\) and \(3,\)"
+    with pytest.raises(ValueError, match=words):
+        compare_order("all", [1.0, 2.0], [1.0, 2.0, 3.0], 0, "two and three")
+    with pytest.raises(ValueError, match="margin must be one number"):
+        compare_order("all", [1.0, 2.0], [3.0, 4.0], [0.1, 0.2], "two margins")
+    compare_order("all", 0.5, [1.0, 2.0], [0.1], "a bound")
+
+
+@pytest.mark.parametrize(("digits", "error"), [("x", TypeError), (0, ValueError), (1.5, TypeError)])
+def test_digits_are_a_positive_integer(digits, error):
+    with pytest.raises(error, match="digits must be a positive integer"):
+        compare("one", 1.0, 1.0, 0, "exact", digits=digits)

@@ -71,6 +71,15 @@ def test_leaves_no_trace():
         ({"model": None}, TypeError, "model must be"),
         ({"loss_fn": 1}, TypeError, "loss_fn must be"),
         ({"loss_fn": lambda o, t: o}, ValueError, "scalar"),
+        ({"loss_fn": lambda o, t: 1.0}, TypeError, "scalar"),
+        ({"loss_fn": lambda o, t: o.sum() + 0j}, ValueError, "real scalar"),
+        ({"loss_fn": lambda o, t: o.argmax()}, ValueError, "real scalar"),
+        ({"loss_fn": lambda o, t: o.detach().sum()}, ValueError, "must depend on the model's"),
+        (
+            {"inputs": torch.ones(30, 4, dtype=torch.float64)},
+            TypeError,
+            r"convert them with \.to\(torch\.float32\)",
+        ),
         ({"inputs": torch.ones(0, 4), "targets": torch.ones(0)}, ValueError, "at least one"),
         ({"targets": torch.ones(3)}, ValueError, "equally many"),
         ({"targets": [1]}, TypeError, "must be tensors"),
@@ -83,3 +92,11 @@ def test_bad_arguments(changes, error, sentence):
     }  # fmt: skip
     with pytest.raises(error, match=sentence):
         time_batches(**(known | changes))
+
+
+def test_the_caller_may_compute_without_gradients():
+    model, x, y = problem()
+    with torch.inference_mode():
+        assert time_batches(model, F.cross_entropy, x, y, [2], repeats=2).samples == 30
+        x, y = x + 0, y + 0  # inference tensors now
+    assert time_batches(model, F.cross_entropy, x, y, [2], repeats=2).samples == 30

@@ -1,6 +1,7 @@
 """Clipping: torch's formula without its side effects."""
 
 import math
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -96,3 +97,15 @@ def test_bad_gradients_are_data():
 def test_bad_arguments(clip, grads, limit, error):
     with pytest.raises(error, match="must"):
         clip(grads, limit)
+
+
+class Pair(NamedTuple):
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def test_a_namedtuple_comes_back_as_one():
+    pair = Pair(torch.tensor([3.0]), torch.tensor([4.0]))
+    assert clip_by_norm(pair, 100.0).grads == pair
+    assert clip_by_value(pair, 3.5) == Pair(torch.tensor([3.0]), torch.tensor([3.5]))
+    assert isinstance(clip_by_value(pair, 3.5), Pair)

@@ -175,3 +175,69 @@ def test_an_ensemble_is_trained_without_torch_s_compiler():
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.layer(x[:, None])[0][:, -1])
+
+
+class Indices(nn.Module):
+    def forward(self, x):
+        return (x > 0).long()[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words"),
+    [
+        (Recurrent().double(), TypeError, "aten::lstm.* Train one model after another with train"),
+        (
+            nn.Sequential(nn.Linear(4, 3), nn.Dropout()).double(),
+            ValueError,
+            "deterministic in train mode",
+        ),
+        (
+            nn.Sequential(Indices(), nn.Embedding(2, 3, sparse=True), nn.Flatten()),
+            TypeError,
+            r"sparse ones for 1\.weight",
+        ),
+        (nn.LazyLinear(3), ValueError, "run the model once"),
+        (nn.Linear(4, 3), TypeError, r"inputs must .* with \.to\(torch\.float32\)"),
+        (nn.Linear(7, 3).double(), RuntimeError, "mat1 and mat2 shapes"),
+    ],
+    ids=["lstm", "dropout", "sparse", "lazy", "dtype", "width"],
+)
+def test_what_cannot_be_trained_together_is_told(model, error, words):
+    random = torch.get_rng_state()
+    with pytest.raises(error, match=words):
+        train_ensemble(
+            [model, model], (X, CLASSES), rules.sgd(0.1), loss_fn=F.cross_entropy, updates=1
+        )
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_a_complex_loss_is_refused():
+    with pytest.raises(ValueError, match=r"loss must be real, got torch\.complex128"):
+        train_ensemble(
+            members(2), (X, CLASSES), rules.sgd(0.1), loss_fn=lambda o, t: o.sum() + 0j, updates=1
+        )
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_caller_may_be_in_inference_mode(inside):
+    models = members(2)
+
+    def trained(x, y):
+        return train_ensemble(models, (x, y), rules.adam(0.1), loss_fn=F.cross_entropy, updates=2)
+
+    usual = trained(X, CLASSES)
+    with torch.inference_mode():
+        x, y = X + 0, CLASSES + 0  # inference tensors
+    with torch.inference_mode(inside):
+        result = trained(x, y)
+    assert torch.equal(result.losses, usual.losses)
+    assert not any(p.is_inference() for model in result.models for p in model.parameters())

@@ -280,6 +280,59 @@ def test_every_rule_refuses_bad_rates_and_decays(rule):
         rule(0.1).update({"b": x}, rule(0.1).init({"a": x}), {"a": x})
 
 
+@pytest.mark.parametrize("rule", ALL.values(), ids=ALL.keys())
+def test_every_rule_refuses_what_a_schedule_may_not_give(rule):
+    x = torch.zeros(2)
+    for bad, error in ((math.nan, ValueError), (-1.0, ValueError), (None, TypeError)):
+        made = rule(lambda step, bad=bad: 0.1 if step == 0 else bad)
+        _, state = made.update(x, made.init(x), x)
+        with pytest.raises(error, match=r"lr must be .*: the schedule gave it at step 1"):
+            made.update(x, state, x)
+    for good in (1, torch.tensor(1.0)):
+        made = rule(lambda step, good=good: good)
+        expected = rule(1.0).update(x + 1, rule(1.0).init(x), x)[0]
+        assert torch.equal(made.update(x + 1, made.init(x), x)[0], expected)
+
+
+@pytest.mark.parametrize("rule", ALL.values(), ids=ALL.keys())
+def test_every_rule_refuses_what_is_no_gradient(rule):
+    x = torch.zeros(2)
+    made, params = rule(0.1), {"a": x, "b": x}
+    for bad in (None, 1.0):
+        words = f"got {type(bad).__name__}: pass torch.zeros_like"
+        with pytest.raises(TypeError, match=words):
+            made.update({"a": x, "b": bad}, made.init(params), params)
+        with pytest.raises(TypeError, match=words):
+            made.update(bad, made.init(x), x)
+    with pytest.raises(ValueError, match="structure of params, got a tensor for dict"):
+        made.update(x, made.init(params), params)
+
+
+def test_the_state_of_another_rule_is_refused():
+    x = torch.zeros(2)
+    adam, sgd, params = rules.adam(0.1), rules.sgd(0.1), {"a": x}
+    with pytest.raises(ValueError, match=r"this rule's init.* got one without 'mean'"):
+        adam.update(x, sgd.init(x), x)
+    with pytest.raises(ValueError, match="got one without 'step'"):
+        sgd.update(x, {}, x)
+    with pytest.raises(ValueError, match="got one without 'a'"):
+        adam.update(params, adam.init({"b": x}), params)
+    with pytest.raises(ValueError, match="got one without 'a'"):
+        adam.update(params, adam.init(x), params)
+    with pytest.raises(TypeError, match="got NoneType"):
+        sgd.update(x, None, x)
+
+
+@pytest.mark.parametrize("rule", ALL.values(), ids=ALL.keys())
+def test_a_state_holds_no_graph(rule):
+    x = nn.Parameter(torch.ones(2))
+    gradient = torch.autograd.grad((x**3).sum(), x, create_graph=True)[0]
+    made = rule(0.1, weight_decay=0.1)
+    update, state = made.update(gradient, made.init(x), x)
+    assert not update.requires_grad
+    assert not any(t.requires_grad for t in state.values() if isinstance(t, torch.Tensor))
+
+
 @pytest.mark.parametrize(
     ("make", "error"),
     [

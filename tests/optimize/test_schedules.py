@@ -97,6 +97,8 @@ def test_inverse_sqrt_and_warmup_by_hand():
     [
         (lambda: schedules.constant(-0.1), ValueError),
         (lambda: schedules.constant("0.1"), TypeError),
+        (lambda: schedules.constant(10**400), ValueError),
+        (lambda: schedules.constant(-(10**5000)), ValueError),
         (lambda: schedules.inverse_sqrt(math.nan), ValueError),
         (lambda: schedules.step_decay(0.1, 0), ValueError),
         (lambda: schedules.step_decay(0.1, 2.5), TypeError),

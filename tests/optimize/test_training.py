@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from d2lstab.optimize.rules import sgd
 from d2lstab.optimize.training import train
 
 
@@ -422,3 +423,46 @@ def test_an_optimizer_that_does_not_fit_is_refused():
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="require a gradient"):
         train(model, (X, Y), optimizer, **known)
+
+
+def train_once(model, data, optimizer=None, **options):
+    return train(
+        model, data, optimizer or sgd(0.1), loss_fn=F.cross_entropy, updates=2, batch_size=4,
+        generator=generator(), **options,
+    )  # fmt: skip
+
+
+def test_inputs_of_another_dtype_are_told():
+    model, x, y = problem(dtype=torch.float32)
+    with pytest.raises(TypeError, match=r"^inputs must .* with \.to\(torch\.float32\)"):
+        train_once(model, (x.double(), y))
+    with pytest.raises(TypeError, match=r"^inputs must .* with \.to\(torch\.float32\)"):
+        train(model, [(x.double(), y)], sgd(0.1), loss_fn=F.cross_entropy, updates=1)
+    with pytest.raises(TypeError, match=r"^validation inputs must .* with \.to\(torch\.float32\)"):
+        train_once(model, (x, y), validation=(x.double(), y))
+
+
+def test_sparse_gradients_are_refused():
+    model = nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Flatten(), nn.Linear(12, 3))
+    data = torch.zeros(9, 4, dtype=torch.int64), torch.zeros(9, dtype=torch.int64)
+    for optimizer in (sgd(0.1), torch.optim.SGD(model.parameters(), 0.1)):
+        with pytest.raises(TypeError, match=r"sparse ones for 0\.weight"):
+            train_once(model, data, optimizer)
+
+
+def test_lazy_parameters_are_told():
+    data = torch.ones(9, 4), torch.zeros(9, dtype=torch.int64)
+    with pytest.raises(ValueError, match="run the model once"):
+        train_once(nn.LazyLinear(3), data)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_caller_may_be_in_inference_mode(inside):
+    model, x, y = problem()
+    usual = train_once(copy.deepcopy(model), (x, y))
+    with torch.inference_mode():
+        x, y = x + 0, y + 0  # inference tensors
+    with torch.inference_mode(inside):
+        history = train_once(model, (x, y), validation=(x, y))
+    assert history.losses.tolist() == usual.losses.tolist()
+    assert not any(p.is_inference() for p in model.parameters())

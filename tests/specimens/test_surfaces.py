@@ -198,6 +198,10 @@ def test_two_feature_regression() -> None:
     torch.testing.assert_close(surface.hessian(f64(0, 0)), expected)
     with pytest.raises(ValueError, match="two features"):
         s.two_feature_regression(torch.ones(4, 3))
+    with pytest.raises(TypeError, match=r"weights must be two numbers, got 5\.0"):
+        s.two_feature_regression(inputs, weights=5.0)
+    with pytest.raises(ValueError, match="weights must be two numbers, got 3"):
+        s.two_feature_regression(inputs, weights=(1.0, 2.0, 3.0))
     with pytest.raises(TypeError, match="generator"):
         s.two_features(generator=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="scales"):

@@ -312,3 +312,48 @@ def test_other_bad_input():
         taylor_polynomial(3.0, 1.0)
     with pytest.raises(TypeError, match="x must be"):
         taylor_polynomial([1.0], "x")
+    for scalar in (torch.tensor(2), np.array(2.0)):
+        with pytest.raises(TypeError, match="kinks must be a sequence"):
+            moments("tanh", kinks=scalar)
+        with pytest.raises(TypeError, match="coefficients must be a sequence"):
+            taylor_polynomial(scalar, 1.0)
+    with pytest.raises(ValueError, match="variance must be a positive number, got int 1000"):
+        moments("tanh", 10**400)
+
+
+@pytest.mark.parametrize(
+    "phi",
+    [
+        lambda x: torch.tanh(x.detach()),
+        lambda x: torch.from_numpy(np.tanh(x.detach().numpy())),
+        lambda x: np.tanh(x.numpy()),
+    ],
+    ids=["detached", "through_numpy", "numpy"],
+)
+@pytest.mark.parametrize("at", [0.0, 0.7])
+def test_what_torch_cannot_differentiate_has_no_series(phi, at):
+    with pytest.raises(TypeError, match="phi must be differentiable by torch"):
+        taylor_coefficients(phi, 3, at)
+    with pytest.raises(TypeError, match="phi must be differentiable by torch"):
+        moments(phi)
+
+
+@pytest.mark.parametrize(
+    "phi",
+    [
+        lambda x: torch.softmax(x, -1),
+        lambda x: x - x.mean(),
+        lambda x: torch.nn.functional.dropout(x, 0.5),
+    ],
+    ids=["softmax", "centered", "dropout"],
+)
+def test_functions_of_a_whole_tensor_are_refused(phi):
+    with pytest.raises(TypeError, match="phi must be element-wise, got values that change"):
+        taylor_coefficients(phi, 3, 0.1)
+    with pytest.raises(TypeError, match="phi must be element-wise, got values that change"):
+        moments(phi)
+
+
+def test_a_constant_has_a_series_and_so_has_a_step_far_from_its_jump():
+    assert taylor_coefficients(torch.ones_like, 2).tolist() == [1, 0, 0]
+    assert taylor_coefficients(lambda x: (x > 0).double(), 2, at=5.0).tolist() == [1, 0, 0]

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import integrate as scipy_integrate
 
 from d2lstab.theory.gaussian_integrals import breakpoints, integrate, root_density, value_and_slope
@@ -43,3 +44,16 @@ def test_values_and_slopes_keep_the_shape():
     value, slope = value_and_slope("softplus", x)
     np.testing.assert_allclose(value, np.logaddexp(0, x), rtol=1e-14)
     np.testing.assert_allclose(slope, 1 / (1 + np.exp(-x)), rtol=1e-14)
+
+
+def test_another_error_of_phi_comes_through():
+    def phi(x):
+        raise RuntimeError("of its own")
+
+    with pytest.raises(RuntimeError, match="of its own"):
+        value_and_slope(phi, np.zeros(2))
+
+
+def test_values_that_are_not_finite_may_still_be_element_wise():
+    value, _ = value_and_slope(torch.log, np.array([-1.0, 0.0, 1.0, -2.0]))
+    np.testing.assert_array_equal(value, [np.nan, -np.inf, 0.0, np.nan])

@@ -18,3 +18,17 @@ def test_named_and_given_functions():
 )
 def test_functions_that_are_not(phi):
     assert homogeneous_slopes(phi) is None
+
+
+@pytest.mark.parametrize(
+    ("phi", "words"),
+    [
+        (lambda x: x.sum(), r"element-wise, got \(\)"),
+        (lambda x: None, "element-wise, got NoneType"),
+        (lambda x: torch.relu(x.detach()), "differentiable"),
+        (lambda x: torch.softmax(x, -1), "element-wise, got values that change"),
+    ],
+)
+def test_functions_that_are_refused(phi, words):
+    with pytest.raises(TypeError, match=words):
+        homogeneous_slopes(phi)

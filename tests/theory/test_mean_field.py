@@ -136,3 +136,34 @@ def test_bad_input():
         depth_scales(1.0, 0.1, "swish2")
     with pytest.raises(TypeError, match="phi must be a name"):
         critical_weight_variance(0.0, 3)
+
+
+@pytest.mark.parametrize("phi", [lambda x: x.sum(), lambda x: None], ids=["sum", "nothing"])
+def test_a_phi_that_is_not_element_wise_is_told_everywhere(phi):
+    for question in (
+        lambda: mean_field.length_map(1.0, 1.0, 0.1, phi),
+        lambda: mean_field.fixed_point(1.0, 0.1, phi),
+        lambda: mean_field.slope(1.0, 0.1, phi),
+        lambda: mean_field.correlation_map(0.5, 1.0, 0.1, phi),
+        lambda: mean_field.correlation_fixed_point(1.0, 0.1, phi),
+        lambda: mean_field.critical_weight_variance(0.1, phi),
+        lambda: mean_field.depth_scales(1.0, 0.1, phi),
+    ):
+        with pytest.raises(TypeError, match="phi must be element-wise"):
+            question()
+
+
+@pytest.mark.parametrize("kinks", [5, torch.tensor(2)], ids=["number", "tensor"])
+@pytest.mark.parametrize("phi", ["tanh", torch.tanh], ids=["name", "function"])
+def test_kinks_that_are_no_sequence_are_told_everywhere(phi, kinks):
+    for question in (
+        lambda: mean_field.length_map(1.0, 1.0, 0.1, phi, kinks),
+        lambda: mean_field.fixed_point(1.0, 0.1, phi, kinks),
+        lambda: mean_field.slope(1.0, 0.1, phi, kinks),
+        lambda: mean_field.correlation_map(0.5, 1.0, 0.1, phi, kinks),
+        lambda: mean_field.correlation_fixed_point(1.0, 0.1, phi, kinks),
+        lambda: mean_field.critical_weight_variance(0.1, phi, kinks),
+        lambda: mean_field.depth_scales(1.0, 0.1, phi, kinks),
+    ):
+        with pytest.raises(TypeError, match="kinks must be a sequence"):
+            question()

@@ -228,8 +228,12 @@ def test_other_bad_input():
         log_growth(4, 1, phi="tanh")
     with pytest.raises(ValueError, match="at least 1 positive integers"):
         fourth_moment_ratio([])
-    with pytest.raises(TypeError, match="list of at least 1"):
-        fourth_moment_ratio(10)
+    for scalar in (10, torch.tensor(2)):
+        with pytest.raises(TypeError, match="list of at least 1"):
+            fourth_moment_ratio(scalar)
+    for phi in (lambda x: x.sum(), lambda x: None):
+        with pytest.raises(TypeError, match="phi must be element-wise"):
+            fourth_moment_ratio([10], phi)
     with pytest.raises(ValueError, match="phi must be one of"):
         fourth_moment_ratio([10], "swish2")
     with pytest.raises(TypeError, match="phi must be a name"):

@@ -128,7 +128,7 @@ def test_bad_scales(function, scale, error):
      ({"depth": -1}, ValueError), ({"depth": 1.0}, TypeError), ({"depth": "3"}, TypeError),
      ({"weight_variance": -1}, ValueError), ({"weight_variance": math.nan}, ValueError),
      ({"input_second_moment": -1}, ValueError), ({"input_second_moment": "1"}, TypeError),
-     ({"phi": "rely"}, ValueError), ({"phi": 3}, TypeError)],
+     ({"phi": "rely"}, ValueError), ({"phi": 3}, TypeError), ({"kinks": 5}, TypeError)],
 )  # fmt: skip
 def test_bad_arguments(change, error):
     with pytest.raises(error, match=next(iter(change))):

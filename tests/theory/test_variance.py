@@ -224,3 +224,8 @@ def test_other_bad_input():
         variance_profile([3, 3], "0.1", "relu", 1.0)
     with pytest.raises(ValueError, match="phi must be one of"):
         variance_profile([3, 3], 0.1, "swish2", 1.0)
+    with pytest.raises(TypeError, match="widths must be a list"):
+        variance_profile(torch.tensor(2), 0.1, "relu", 1.0)
+    for kinks in (5, torch.tensor(2)):
+        with pytest.raises(TypeError, match="kinks must be a sequence"):
+            variance_profile([3, 3], 0.1, "relu", 1.0, kinks=kinks)
