@@ -213,7 +213,9 @@ def submissions(folder, port):
         "/dev",
         "/proc",
     ]
-    hidden = [str(folder), "/root/.ssh", "/home", "/etc/passwd"]
+    # not the home itself: it is there, and empty, if the project lies below it
+    hidden = [str(folder), *(str(Path.home() / name) for name in (".ssh", ".bashrc"))]
+    hidden += ["/etc/passwd"]
     nest = "value = []\n    for _ in range(100_000):\n        value = [value]\n    return value"
     observer = OBSERVER.format(hidden=hidden, writes=writes, port=port)
     return {
