@@ -143,6 +143,18 @@ BREAKS = {
     "late from": ("setup", lambda n: stray(n, code("from scipy import stats"))),
     "bound anew": ("alone", lambda n: stray(n, code("a = 1"), code("f(a)"), code("a = 2"))),
     "inside": ("alone", lambda n: stray(n, code("a = 1"), code("g = lambda: a"), code("a = 2"))),
+    "through a function": (
+        "alone",
+        lambda n: stray(
+            n, code("a = 1"), code("def g(): return a"), code("b = g()"), code("a = 2")
+        ),
+    ),
+    "through two": (
+        "alone",
+        lambda n: stray(
+            n, code("a = 1\ndef g(): return a"), code("h = lambda: g()"), code("h()"), code("a = 2")
+        ),
+    ),
     "changed": ("alone", lambda n: stray(n, code("a = 1"), code("a += 1"))),
     "spoiled guess": ("guesses", lambda n: n["cells"][5]["metadata"].clear()),
     "folded for nothing": ("guesses", lambda n: stray(n, code("f()", folded=True))),

@@ -1,4 +1,5 @@
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -9,6 +10,19 @@ from d2lstab.measure.untouched import checked_model, model_output, untouched
 
 def make():
     return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1).double()).eval()
+
+
+def inside(model, disturb, fail):
+    """Do something to a model that is to come back as it was, and perhaps fail then."""
+
+    def work():
+        disturb()
+        if fail:
+            raise RuntimeError("broken")
+
+    expected = pytest.raises(RuntimeError, match="broken") if fail else nullcontext()
+    with expected, untouched(model):
+        work()
 
 
 @pytest.mark.parametrize("fail", [False, True])
@@ -25,15 +39,8 @@ def test_everything_is_put_back(fail):
         model[2].bias = nn.Parameter(torch.ones(1))
         with torch.no_grad():
             model[1].running_mean.fill_(7)
-        if fail:
-            raise RuntimeError("broken")
 
-    if fail:
-        with pytest.raises(RuntimeError, match="broken"), untouched(model):
-            disturb()
-    else:
-        with untouched(model):
-            disturb()
+    inside(model, disturb, fail)
     assert all(torch.equal(a, b) for a, b in zip(values, model.state_dict().values(), strict=True))
     now = [*model.parameters(), *model.buffers()]
     assert all(a is b for a, b in zip(objects, now, strict=True))
@@ -52,15 +59,8 @@ def test_what_requires_a_gradient_still_does_and_no_more(fail):
         model[2].weight.requires_grad_(True)
         model[1].running_mean.add_(model[0].bias)  # with its graph
         model[1].running_var.requires_grad_(True)
-        if fail:
-            raise RuntimeError("broken")
 
-    if fail:
-        with pytest.raises(RuntimeError, match="broken"), untouched(model):
-            disturb()
-    else:
-        with untouched(model):
-            disturb()
+    inside(model, disturb, fail)
     now = [*model.parameters(), *model.buffers()]
     assert [t.requires_grad for t in now] == before
     assert all(t.is_leaf for t in now)
